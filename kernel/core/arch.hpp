@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the portable kernel (kernel/core, host-testable) and the machine (kernel/arch/x86_64).
+// core calls what `namespace arch` declares here; arch calls what `namespace core` declares. The host tests link a fake arch.
+// Everything below runs with interrupts off. `core` functions run under the kernel lock, taken by arch at entry.
+#pragma once
+
+#include "abi/syscall.hpp"
+#include "abi/vcpu.hpp"
+
+namespace bulkhead {
+
+using CpuId = uint32_t;
+struct PhysAddr {
+    uint64_t raw;
+    friend constexpr auto operator<=>(PhysAddr, PhysAddr) = default;
+};
+
+// User registers as entry code saves them; first member of core::Thread (offset 0), so that entry code needs one pointer.
+// Entry by `syscall` sets `by_syscall`: then RCX and R11 need not be restored and the return may be SYSRET.
+struct UserContext {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rip, rsp, rflags, cs, ss;
+    uint64_t fs_base, gs_base;  // saved at a switch of threads only (FSGSBASE lets user level change them)
+    uint64_t by_syscall;
+    uint64_t vector, error, address;  // of the last exception
+};
+static_assert(offsetof(UserContext, rip) == 120);
+
+namespace core {
+struct Thread;
+struct Vcpu;
+struct PageTable;
+struct Cpu;  // portable per-CPU state: current thread, ready queue, deadlines
+
+// Called by arch, under the lock. Each returns with `cpu.current` being what should run now (nullptr: idle until an interrupt).
+void handle_syscall(Cpu&);                       // registers in cpu.current's UserContext
+void handle_exception(Cpu&);                     // vector, error, address in cpu.current's UserContext: becomes a fault message
+void handle_timer(Cpu&, uint64_t now);           // deadlines, budgets, quantum
+void handle_device_interrupt(Cpu&, uint32_t gsi);// masked already if level; signals the bound notification
+void handle_resched(Cpu&);                       // another CPU made something ready here, or stops something here
+void handle_vcpu_exit(Cpu&, Vcpu&);              // the guest exited for its VMM; state page written by arch
+bool shootdown_pending(Cpu&);                    // work that a CPU spinning on the lock does meanwhile is arch's (see tlb_shootdown)
+}  // namespace core
+
+namespace arch {
+// Memory. All RAM is mapped at a fixed offset, cacheable, not executable.
+void* phys_to_virt(PhysAddr);
+PhysAddr virt_to_phys(const void*);
+void zero_page(void* page);                      // 4096 bytes
+bool preemption_pending();                       // an interrupt waits: a long operation should stop at its next consistent point
+
+uint64_t now();                                  // TSC
+void set_timer(uint64_t deadline_tsc);           // this CPU; kDeadlineNever: off. Arch caches it and skips redundant writes
+void send_resched(CpuId);                        // -> core::handle_resched there, soon
+
+// Translations. `root` identifies the address space (its table's physical address); cpus: bit set of CPUs that may hold it.
+// Returns when no CPU in `cpus` can use a stale translation. Called with the lock held; remote CPUs acknowledge even while they spin on the lock.
+enum class Space : uint8_t { Host, Guest };
+void tlb_shootdown(Space, PhysAddr root, uint64_t cpus, uint64_t address, uint64_t bytes);
+void init_host_root(void* table);                // copies the kernel half into a new level-4 table
+
+// Stops `thread` if it runs (in user mode or in its guest) on another CPU; returns when its registers are saved.
+void stop_remote(CpuId, core::Thread&);
+
+// Floating point: `area` is arch::fpu_bytes() long, 64-byte aligned, inside the object.
+uint64_t fpu_bytes();
+void fpu_init(void* area);                       // x87 default, MXCSR 0x1f80
+
+// Virtual CPUs. The arch part of a Vcpu (VMCB, host state) is arch::vcpu_bytes() long, page-aligned.
+uint64_t vcpu_bytes();
+bool vcpu_available();
+void vcpu_init(void* area);
+// Decodes the state page (once), validates, programs the VMCB. Not Ok: nothing changed, *field names the offender.
+abi::Status vcpu_prepare(void* area, abi::VcpuState& page, PhysAddr guest_root, uint64_t* field);
+// Sets up that the next return to `cpu.current` enters this guest instead of user mode; done by arch's exit path.
+
+void irq_mask(uint32_t gsi);
+void irq_unmask(uint32_t gsi);
+bool irq_setup(uint32_t gsi, uint32_t flags);    // false: no such interrupt
+void irq_release(uint32_t gsi);
+uint64_t port_in(uint16_t port, unsigned bytes);
+void port_out(uint16_t port, unsigned bytes, uint64_t value);
+void uart_write(const char* text, size_t bytes);
+void uart_enable(bool on);
+[[noreturn]] void panic(const char* what);
+
+struct Counters { uint64_t cr3, wrmsr, ipi, tlb; };
+Counters counters(bool reset);
+}  // namespace arch
+}  // namespace bulkhead
