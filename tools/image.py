@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds what the machine boots from: ninja's products, the bootfs archive, and the EFI system partition or the Bochs ISO around them."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import debian
+import guest
+import xlcfg
+from common import BUILD, OUT, ROOT, Failure, fresh, made, replacing, run, say, short_hash, step
+from cpio import Archive
+
+TABLE = ROOT / "boot" / "image.list"
+KERNEL = "kernel/bulkhead.elf32"
+LOADER = "boot/bulkhead.efi"
+MANIFEST = "boot/manifest/manifest.dtb"
+KINDS = {"build": BUILD, "guest": OUT / "guests", "src": ROOT}
+
+
+class Entry:
+    """One line of boot/image.list."""
+
+    def __init__(self, number, line):
+        words = line.split()
+        place = f"boot/image.list:{number}"
+        if len(words) < 2 or ":" not in words[1]:
+            raise Failure(f"{place}: expected `where in bootfs`, `kind:path` and options")
+        self.place, self.name, self.options = place, words[0], set(words[2:])
+        self.kind, self.source = words[1].split(":", 1)
+        if self.kind not in KINDS:
+            raise Failure(f"{place}: unknown kind '{self.kind}' (known: {', '.join(KINDS)})")
+        unknown = self.options - {"strip", "auto"}
+        if unknown:
+            raise Failure(f"{place}: unknown option '{min(unknown)}' (known: auto, strip)")
+
+    @property
+    def path(self):
+        return KINDS[self.kind] / self.source
+
+
+def entries():
+    lines = enumerate(TABLE.read_text().splitlines(), 1)
+    return [Entry(number, line) for number, line in lines if line.split("#")[0].strip()]
+
+
+# --- the build -------------------------------------------------------------------------------------------------------
+
+
+def configure():
+    if not (BUILD / "build.ninja").exists():
+        with step("configuring the build", after=0):
+            run(["meson", "setup", BUILD, ROOT], "configuring the build")
+
+
+def ninja(targets):
+    """Builds those of `targets` that the build files know (all, if None)."""
+    configure()
+    args = ["ninja", "-C", str(BUILD)]
+    if targets is not None:
+        known = set(re.findall(r"^(.*?): ", run(["ninja", "-C", BUILD, "-t", "targets", "all"], "reading the build files"), re.M))
+        args += [t for t in targets if t in known]
+        if len(args) == 3:
+            return
+    with step("compiling"):
+        run(args, "the build")
+
+
+def build(manifest=MANIFEST):
+    """Everything `run` needs, up to date."""
+    ninja([KERNEL, LOADER, manifest, *guest.TARGETS, *(e.source for e in entries() if e.kind == "build")])
+    guest.initramfs()
+    for flavour in debian.KERNELS:
+        debian.guest_kernel(flavour)
+
+
+def need(target):
+    path = BUILD / target
+    if not path.exists():
+        raise Failure(f"the build makes no {target}: nothing to boot yet")
+    return path
+
+
+# --- one boot image --------------------------------------------------------------------------------------------------
+
+
+class Image:
+    """A folder out/images/<variant>/ with kernel, manifest and bootfs. Equal wishes share one folder.
+
+    cfgs:     host xl.cfg files that become /etc/xen/<name>.cfg, their kernel= and ramdisk= files with them
+    auto:     start the cfgs (or the sample guest, if there are none) at boot
+    files:    more files for bootfs: {"dom0/etc/xen/x.cfg": text or bytes, ...}
+    manifest: another device tree of the build
+    """
+
+    def __init__(self, cfgs=(), auto=True, files=None, manifest=MANIFEST, options=""):
+        self.cfgs, self.auto, self.files, self.options = [pathlib.Path(c) for c in cfgs], auto, dict(files or {}), options
+        self.manifest_target = manifest
+        wishes = ([str(c.resolve()) for c in self.cfgs], auto, sorted(self.files.items()), manifest, options)
+        self.folder = OUT / "images" / short_hash(wishes)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._hosts = {}  # name in bootfs -> host file
+
+    def prepare(self):
+        """Brings kernel, manifest and bootfs up to date; returns self."""
+        self._copy(need(KERNEL), "bulkhead.elf")
+        self._copy(need(self.manifest_target), "manifest.dtb")
+        self._bootfs()
+        return self
+
+    def path(self, name):
+        return self.folder / name
+
+    def _copy(self, source, name):
+        target = self.path(name)
+        if not fresh(target, [source]):
+            with replacing(target) as temporary:
+                shutil.copyfile(source, temporary)
+            made(target, [source])
+
+    def _bootfs(self):
+        texts = self._host_configurations()
+        wanted = [e for e in entries() if "auto" not in e.options or (self.auto and not self.cfgs)]
+        target = self.path("bootfs.cpio")
+        recipe = short_hash((sorted(texts.items()), sorted(self.files.items())))
+        inputs = [TABLE, *(e.path for e in wanted), *self._hosts.values()]
+        if fresh(target, inputs, recipe):
+            return
+        with step("packing the boot image"):
+            archive = Archive()
+            for entry in wanted:
+                if entry.path.exists():
+                    archive.file(entry.name, self._content(entry), 0o755 if entry.kind == "build" else 0o644)
+                else:
+                    say(f"{entry.place}: {entry.kind}:{entry.source} does not exist, so the boot image goes without {entry.name}")
+            for name, path in self._hosts.items():
+                archive.file(name, path.read_bytes())
+            for name, content in (texts | self.files).items():
+                archive.file(name, content.encode() if isinstance(content, str) else content)
+            with replacing(target) as temporary:
+                archive.write(temporary)
+        made(target, inputs, recipe)
+
+    def _content(self, entry):
+        if "strip" not in entry.options:
+            return entry.path.read_bytes()
+        stripped = OUT / "stripped" / entry.source.replace("/", "_")
+        if not fresh(stripped, [entry.path]):
+            with replacing(stripped) as temporary:
+                run(["objcopy", "--strip-debug", entry.path, temporary], f"stripping {entry.source}")
+            made(stripped, [entry.path])
+        return stripped.read_bytes()
+
+    def _host_configurations(self):
+        """{name in bootfs: text} of the host's xl.cfg files, with paths as dom0 will see them; fills self._hosts."""
+        texts, self._hosts = {}, {}
+        inside_already = {"/" + e.name.removeprefix("dom0/") for e in entries()} | {"/" + n.removeprefix("dom0/") for n in self.files}
+        for cfg in self.cfgs:
+            name = cfg.name if cfg.suffix == ".cfg" else cfg.name + ".cfg"
+            if f"dom0/etc/xen/{name}" in texts:
+                raise Failure(f"two --cfg files are called {name}, and each becomes /etc/xen/{name}; rename one")
+
+            def place(key, path, cfg=cfg, name=name):
+                host = next((p for p in (pathlib.Path(path), cfg.parent / path) if p.is_file()), None)
+                if host is None:
+                    if path in inside_already:
+                        return path
+                    raise Failure(f"{cfg}: {key}: there is no file {path} on this machine, nor in the boot image")
+                inside = f"boot/{name.removesuffix('.cfg')}/{key}-{host.name}"
+                self._hosts[f"dom0/{inside}"] = host
+                return f"/{inside}"
+
+            try:
+                text = xlcfg.relocate(cfg.read_text(), place)
+            except (OSError, UnicodeDecodeError) as error:
+                raise Failure(f"--cfg {cfg} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
+            texts[f"dom0/etc/xen/{name}"] = text
+            if self.auto:
+                texts[f"dom0/etc/xen/auto/{name}"] = text
+        return texts
+
+    # --- what firmware boots from ---
+
+    def system_partition(self):
+        """A disk with a GPT and one EFI system partition, as a UEFI machine expects it."""
+        disk = self.path("esp.img")
+        configuration = ROOT / "boot" / "bulkhead.cfg"
+        contents = {"EFI/BOOT/BOOTX64.EFI": need(LOADER), "EFI/BOOT/bulkhead.cfg": configuration}
+        contents |= {f"EFI/BOOT/{name}": self.path(name) for name in ("bulkhead.elf", "manifest.dtb", "bootfs.cpio")}
+        inputs = list(contents.values())
+        if fresh(disk, inputs, self.options):
+            return disk
+        with step("making the EFI system partition"), replacing(disk) as temporary:
+            start = 1 << 20
+            size = sum((p.stat().st_size + 8192) for p in inputs) * 17 // 16 + (34 << 20)  # FAT32 wants 65525 clusters of 512 bytes
+            size = -(-size // start) * start
+            with open(temporary, "wb") as disk_file:
+                disk_file.truncate(start + size + start)
+            layout = f"label: gpt\nstart=2048, size={size // 512}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI system\"\n"
+            _feed([_tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(temporary)], layout, "partitioning the boot disk")
+            sectors = "1" if size < (512 << 20) else "8"
+            run([_tool("mkfs.vfat"), "-F", "32", "-s", sectors, "-n", "BULKHEAD", "--offset", "2048", temporary, str(size // 1024)], "formatting the EFI system partition")
+            inside = f"{temporary}@@{start}"
+            run(["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"], "filling the EFI system partition")
+            for name, path in contents.items():
+                if name.endswith("bulkhead.cfg") and self.options:
+                    path = self.path("bulkhead.cfg")
+                    path.write_text(re.sub(r"(?m)^options=.*$", lambda _: f"options={self.options}", configuration.read_text(), count=1))
+                run(["mcopy", "-i", inside, path, f"::/{name}"], "filling the EFI system partition")
+        made(disk, inputs, self.options)
+        return disk
+
+    def iso(self):
+        """A GRUB ISO that boots the same kernel by Multiboot, for Bochs."""
+        iso = self.path("bulkhead.iso")
+        parts = [self.path(name) for name in ("bulkhead.elf", "manifest.dtb", "bootfs.cpio")]
+        if fresh(iso, parts, self.options):
+            return iso
+        with step("making the ISO"), replacing(iso) as temporary:
+            tree = self.path("iso")
+            shutil.rmtree(tree, ignore_errors=True)
+            (tree / "boot" / "grub").mkdir(parents=True)
+            for part in parts:
+                os.link(part, tree / "boot" / part.name)
+            (tree / "boot" / "grub" / "grub.cfg").write_text(
+                "set timeout=0\nmenuentry bulkhead {\n"
+                f"  multiboot /boot/bulkhead.elf {self.options}\n"
+                "  module /boot/manifest.dtb manifest\n  module /boot/bootfs.cpio bootfs\n}\n")
+            run(["grub-mkrescue", "-o", temporary, tree], "making the ISO")
+            shutil.rmtree(tree)
+        made(iso, parts, self.options)
+        return iso
+
+
+def _tool(name):
+    """mkfs and its like live in /usr/sbin, which an ordinary user's PATH lacks."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or name
+
+
+def _feed(args, text, what):
+    done = subprocess.run(args, input=text, text=True, capture_output=True)
+    if done.returncode:
+        raise Failure(f"{what} failed: {done.stderr.strip()}")
