@@ -7,12 +7,14 @@
 #include "abi/syscall.hpp"
 #include "abi/vcpu.hpp"
 
+#include <stddef.h>
+
 namespace bulkhead {
 
 using CpuId = uint32_t;
 struct PhysAddr {
     uint64_t raw;
-    friend constexpr auto operator<=>(PhysAddr, PhysAddr) = default;
+    friend constexpr bool operator==(PhysAddr, PhysAddr) = default;
 };
 
 // User registers as entry code saves them; first member of core::Thread (offset 0), so that entry code needs one pointer.
@@ -33,13 +35,15 @@ struct PageTable;
 struct Cpu;  // portable per-CPU state: current thread, ready queue, deadlines
 
 // Called by arch, under the lock. Each returns with `cpu.current` being what should run now (nullptr: idle until an interrupt).
+// arch's exit path switches when cpu.current is not the thread whose state the CPU holds (FPU, FS/GS base, root: saved at the
+// latest when the CPU goes idle or takes another thread; a blocked thread's state is always in memory when the lock is free).
 void handle_syscall(Cpu&);                       // registers in cpu.current's UserContext
 void handle_exception(Cpu&);                     // vector, error, address in cpu.current's UserContext: becomes a fault message
 void handle_timer(Cpu&, uint64_t now);           // deadlines, budgets, quantum
 void handle_device_interrupt(Cpu&, uint32_t gsi);// masked already if level; signals the bound notification
 void handle_resched(Cpu&);                       // another CPU made something ready here, or stops something here
 void handle_vcpu_exit(Cpu&, Vcpu&);              // the guest exited for its VMM; state page written by arch
-bool shootdown_pending(Cpu&);                    // work that a CPU spinning on the lock does meanwhile is arch's (see tlb_shootdown)
+bool log_panic(const char* text, size_t bytes);  // appends to the kernel log without the lock, for the panic path
 }  // namespace core
 
 namespace arch {
@@ -53,13 +57,16 @@ uint64_t now();                                  // TSC
 void set_timer(uint64_t deadline_tsc);           // this CPU; kDeadlineNever: off. Arch caches it and skips redundant writes
 void send_resched(CpuId);                        // -> core::handle_resched there, soon
 
-// Translations. `root` identifies the address space (its table's physical address); cpus: bit set of CPUs that may hold it.
-// Returns when no CPU in `cpus` can use a stale translation. Called with the lock held; remote CPUs acknowledge even while they spin on the lock.
-enum class Space : uint8_t { Host, Guest };
-void tlb_shootdown(Space, PhysAddr root, uint64_t cpus, uint64_t address, uint64_t bytes);
+// Translations. `root` is a level-4 table (Host or Guest by root.kind); root.cpus: CPUs that may hold translations of it.
+// Returns when no CPU in root.cpus can use a stale translation of [address, address + bytes). Called with the lock held;
+// remote CPUs acknowledge even while they spin on the lock. bytes == 0: everything, and no CPU may keep the root loaded
+// (it is about to be destroyed: a CPU that idles on it must load another).
+void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes);
 void init_host_root(void* table);                // copies the kernel half into a new level-4 table
 
-// Stops `thread` if it runs (in user mode or in its guest) on another CPU; returns when its registers are saved.
+// `thread` is current on CPU `cpu`, another one: returns when that CPU has left user mode (or the guest) and all state of
+// the thread (registers, floating point, FS and GS base, guest state) is in memory. That CPU then waits for the kernel lock;
+// core has meanwhile changed its cpu.current.
 void stop_remote(CpuId, core::Thread&);
 
 // Floating point: `area` is arch::fpu_bytes() long, 64-byte aligned, inside the object.
@@ -72,7 +79,13 @@ bool vcpu_available();
 void vcpu_init(void* area);
 // Decodes the state page (once), validates, programs the VMCB. Not Ok: nothing changed, *field names the offender.
 abi::Status vcpu_prepare(void* area, abi::VcpuState& page, PhysAddr guest_root, uint64_t* field);
-// Sets up that the next return to `cpu.current` enters this guest instead of user mode; done by arch's exit path.
+// The run ends for a reason that the hardware did not report (Notified, Timeout): writes the guest's state and `reason`
+// into the state page, as an exit does. Called on the CPU that last ran it, or after stop_remote.
+void vcpu_leave(void* area, abi::VcpuState& page, abi::ExitReason reason);
+void vcpu_destroy(void* area);                   // it will not run again; called before its memory is reused
+// arch's exit path enters cpu.current->guest, if that is not nullptr, instead of user mode. When the guest exits for its VMM,
+// arch writes the state page (cpu.current->guest->page) and calls core::handle_vcpu_exit; when it exits for a host interrupt,
+// arch keeps the guest's state in `area` and handles the interrupt: the thread enters the guest again when it next runs.
 
 void irq_mask(uint32_t gsi);
 void irq_unmask(uint32_t gsi);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scheduling contexts and the ready queue of one CPU.
+//
+//   ReadyQueue: bitmap of 64 priorities -> round-robin ring of SchedContexts -> FIFO of ready threads of each
+//
+// A SchedContext is in its ring while it has ready threads, is not paused and has budget. The running thread stays in its
+// SchedContext's FIFO, at the head, and the SchedContext in its ring, at the head: so preemption needs no queue work.
+#pragma once
+
+#include "kernel/core/object.hpp"
+#include "kernel/core/timer.hpp"
+
+namespace bulkhead::core {
+
+struct Thread;
+struct Cpu;
+
+struct SchedContext {
+    Object header;
+    uint32_t cpu;
+    uint8_t priority;
+    uint8_t paused;
+    uint8_t queued;        // is in its CPU's ring
+    uint8_t throttled;     // budget used up, waits for the replenishment timer
+    uint32_t weight;
+    uint32_t configured;   // 0 until SchedConfigure
+    uint64_t quantum;      // ticks per round: base quantum scaled by weight
+    uint64_t slice_left;   // of the current round
+    uint64_t budget, period, budget_left;  // ticks; budget 0: unlimited
+    uint64_t consumed;     // ticks, ever
+    Thread* ready_head;    // FIFO of ready threads
+    Thread* ready_tail;
+    Thread* users;         // threads that run on it: by their slot or by donation
+    SchedContext* next;    // ring of one priority
+    SchedContext* previous;
+    Timer replenish;
+};
+
+struct ReadyQueue {
+    uint64_t bitmap;  // bit p: ring[p] is not empty
+    SchedContext* ring[abi::kPriorities];
+};
+
+}  // namespace bulkhead::core
