@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "toolstack/supervisor/manifest.hpp"
+
+#include <libfdt.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+
+using namespace bulkhead::supervisor;
+
+namespace {
+
+// A device tree written by libfdt's sequential-write calls, so that each test says only what it is about.
+class Tree {
+  public:
+    Tree() : blob_(1 << 16) {
+        fdt_create(blob_.data(), static_cast<int>(blob_.size()));
+        fdt_finish_reservemap(blob_.data());
+        begin("");
+        text("compatible", "bulkhead,manifest-1");
+    }
+    Tree& begin(const char* name) { return fdt_begin_node(blob_.data(), name), *this; }
+    Tree& end() { return fdt_end_node(blob_.data()), *this; }
+    Tree& text(const char* name, const char* value) { return fdt_property(blob_.data(), name, value, static_cast<int>(std::strlen(value) + 1)), *this; }
+    Tree& number(const char* name, uint32_t value) { return fdt_property_u32(blob_.data(), name, value), *this; }
+    std::span<const uint8_t> finish() {
+        end();
+        fdt_finish(blob_.data());
+        return {blob_.data(), fdt_totalsize(blob_.data())};
+    }
+    Tree& service(const char* name, uint32_t tag, const std::function<void(Tree&)>& more = {}) {
+        begin(name).text("image", "stubdom/x").number("tag", tag).number("memory-kib", 4096).number("priority", 30);
+        if (more) more(*this);
+        return end();
+    }
+
+  private:
+    std::vector<uint8_t> blob_;
+};
+
+std::string error_of(const std::function<void(Tree&)>& services) {
+    Tree tree;
+    tree.begin("services");
+    services(tree);
+    tree.end().begin("templates").end();
+    const auto parsed = parse_manifest(tree.finish());
+    return parsed ? "" : parsed.error();
+}
+
+}  // namespace
+
+TEST_CASE("manifest: the shipped manifest is accepted and says what each service gets") {
+    std::vector<uint8_t> blob(1 << 16);
+    std::FILE* file = std::fopen(MANIFEST_DTB, "rb");
+    REQUIRE(file);
+    blob.resize(std::fread(blob.data(), 1, blob.size(), file));
+    std::fclose(file);
+    const auto manifest = parse_manifest(blob);
+    INFO((manifest ? "" : manifest.error()));
+    REQUIRE(manifest);
+    REQUIRE(manifest->services.size() == 4);
+    REQUIRE(manifest->find_template("vmm"));
+    REQUIRE(manifest->find_template("vmm")->vcpus_max == 16);
+    CHECK(manifest->find_template("other") == nullptr);
+    unsigned uart_ports = 0, uart_irqs = 0;
+    for (const auto& service : manifest->services)
+        for (const auto& grant : service.grants) {
+            uart_ports += grant.type == GrantType::Ports && grant.first == 0x3f8;
+            uart_irqs += grant.type == GrantType::IsaIrq;
+        }
+    CHECK(uart_ports == 1);
+    CHECK(uart_irqs == 1);
+}
+
+TEST_CASE("manifest: mistakes are refused with the path of the node") {
+    CHECK(error_of([](Tree&) {}).empty());
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.number("colour", 3); }); }) == "manifest: /services/a: colour: unknown property");
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.text("connects", "consol"); }); }) == "manifest: /services/a: connects: no service accepts 'consol'");
+    CHECK(error_of([](Tree& t) { t.service("a", 1).service("b", 1); }) == "manifest: /services/b: tag: 1 is used by /services/a too");
+    CHECK(error_of([](Tree& t) { t.service("Bad Name", 1); }).find("the name of a domain") != std::string::npos);
+    CHECK(error_of([](Tree& t) { t.begin("a").text("image", "x").number("tag", 1).number("memory-kib", 4096).end(); }) == "manifest: /services/a: priority: is missing");
+    CHECK(error_of([](Tree& t) { t.begin("a").text("image", "x").number("tag", 1).number("memory-kib", 1).number("priority", 30).end(); }) ==
+          "manifest: /services/a: memory-kib: 1 is outside 2048..4194304");
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.begin("p").text("type", "port").end(); }); }) == "manifest: /services/a/p: type: unknown type 'port'");
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.begin("p").text("type", "ports").number("first", 0xffff).number("count", 2).end(); }); }) ==
+          "manifest: /services/a/p: count: 2 is outside 1..1");
+    CHECK(error_of([](Tree& t) {
+              t.service("a", 1, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
+              t.service("b", 2, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
+          }) == "manifest: /services/b/s: is granted to /services/a already");
+}
+
+TEST_CASE("manifest: a blob that is no device tree, or a truncated one, is refused") {
+    CHECK_FALSE(parse_manifest({}));
+    std::vector<uint8_t> noise(4096, 0xd0);
+    CHECK_FALSE(parse_manifest(noise));
+    Tree tree;
+    tree.begin("services").service("a", 1).end().begin("templates").end();
+    const auto whole = tree.finish();
+    for (size_t length = 0; length < whole.size(); length += 7) {
+        std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(length));
+        CHECK_FALSE(parse_manifest(cut));
+    }
+}
