@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "toolstack/xl/terminal.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace bulkhead::xl {
+
+void Console::print(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\n') out += '\r';
+        out += c;
+    }
+    terminal_.write(out);
+}
+
+void Console::fill(std::int64_t timeout_ms) {
+    if (ended_) return;
+    std::array<char, 256> bytes;
+    const auto count = terminal_.read(bytes, timeout_ms);
+    if (!count) {
+        ended_ = true;
+        return;
+    }
+    const auto room = kMaxTypeAhead - pending_.size();
+    const auto kept = std::min({*count, bytes.size(), room});
+    pending_.insert(pending_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(kept));
+}
+
+std::optional<char> Console::read_byte(std::int64_t timeout_ms) {
+    if (pending_.empty()) fill(timeout_ms);
+    if (pending_.empty()) return std::nullopt;
+    const char c = pending_.front();
+    pending_.pop_front();
+    return c;
+}
+
+bool Console::interrupted() {
+    constexpr char kCtrlC = 0x03;
+    fill(0);
+    const auto last = std::find(pending_.rbegin(), pending_.rend(), kCtrlC);
+    if (last == pending_.rend()) return false;
+    pending_.erase(pending_.begin(), last.base());
+    return true;
+}
+
+}  // namespace bulkhead::xl
