@@ -197,8 +197,8 @@ class Machine:
         with self._changed:
             self._mark = len(self.screen.lines) - 1
         self.send(line + "\n")
-        lines = self.wait_prompt(timeout, prompt, after=1)[1:]
-        return "\n".join(line.rstrip() for line in lines)
+        lines = self.wait_prompt(timeout, prompt, after=1)
+        return "\n".join(text.rstrip() for text in lines[_echoed(lines, line):])
 
     def cmd(self, command, timeout=60):
         """Runs one command at the dom0 prompt: (output, exit status)."""
@@ -211,6 +211,16 @@ class Machine:
 
     def boot_to_prompt(self, timeout=300):
         self.wait_prompt(timeout)
+
+
+def _echoed(lines, typed):
+    """How many of the lines are the echo of what was typed: a line editor wraps a long one."""
+    echo = ""
+    for count, line in enumerate(lines, 1):
+        echo += line
+        if echo.rstrip().endswith(typed.rstrip()):
+            return count
+    return 1
 
 
 def _drain(fd):

@@ -2,8 +2,8 @@
 """Turns a serial stream into lines of text, as a terminal would show them: line editors redraw, and scripts want the result."""
 import re
 
-_ESCAPE = re.compile(r"\x1b(?:\[([0-9;?]*)([@-~])|[()][0-9A-B]|[=>78cDEHMNOPVWXZ])")
-_INCOMPLETE = re.compile(r"\x1b(\[[0-9;?]*|[()])?$")
+_ESCAPE = re.compile(r"\x1b(?:\[([0-9;?=<>]*)([@-~])|[()][0-9A-B]|[=>78cDEHMNOPVWXZ])")
+_INCOMPLETE = re.compile(r"\x1b(\[[0-9;?=<>]*|[()])?$")
 
 
 class Screen:

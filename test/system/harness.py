@@ -128,9 +128,13 @@ class TestMachine(machine.Machine):
 
     def resync(self):
         """Back to the dom0 prompt from wherever a failed case left: leave a console, drop what is typed."""
-        self.send(ESCAPE + "\x03")
-        machine.time.sleep(1)
-        self.type_line("", 30)
+        for _ in range(5):
+            self.send(ESCAPE + "\x03")
+            machine.time.sleep(1)
+            with contextlib.suppress(Timeout):
+                self.type_line("", 5)
+                return
+        self.type_line("", 10)
 
     def power_off(self, timeout=60):
         self.send("poweroff\n")
