@@ -23,7 +23,7 @@ LINE = re.compile(r"^(?:\S.*)?\bBENCH ([a-z0-9_]+\.[A-Za-z0-9_]+) ([0-9]+(?:\.[0
 # Groups that share a machine run on one. `manifest`: a device tree of the build whose domains print BENCH lines by themselves and
 # close with BENCH-END; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
 MACHINES = (
-    {"groups": ("kernel", "ring"), "manifest": "boot/manifest/bench.dtb", "memory": 1024, "timeout": 300},
+    {"groups": ("kernel", "ring"), "manifest": "boot/bench.dtb", "memory": 1024, "timeout": 300},
     {"groups": ("system",), "commands": ("bench system",), "auto": False, "memory": 512, "timeout": 300},
     {"groups": ("guest", "xenstore"), "commands": ("bench guest", "bench xenstore"), "auto": False, "memory": 1024, "timeout": 600},
     {"groups": ("domain",), "commands": ("bench domain",), "auto": False, "memory": 4096, "timeout": 1800},

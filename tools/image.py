@@ -15,7 +15,7 @@ from cpio import Archive
 TABLE = ROOT / "boot" / "image.list"
 KERNEL = "kernel/bulkhead.elf32"
 LOADER = "boot/bulkhead.efi"
-MANIFEST = "boot/manifest/manifest.dtb"
+MANIFEST = "boot/manifest.dtb"
 KINDS = {"build": BUILD, "guest": OUT / "guests", "src": ROOT}
 
 
