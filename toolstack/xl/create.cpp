@@ -3,6 +3,7 @@
 #include "toolstack/xl/create.hpp"
 
 #include "toolstack/xl/command.hpp"
+#include "toolstack/xl/path.hpp"
 
 namespace bulkhead::xl {
 
@@ -14,7 +15,7 @@ std::string base_name(std::string_view path) { return std::string(path.substr(pa
 
 // The images of a guest, found before anything is built.
 Result<std::span<const std::byte>> image(Backend& backend, const std::string& key, const std::string& path) {
-    auto bytes = backend.file(path);
+    auto bytes = backend.file(normalize_path(path));
     if (!bytes) return fail(bytes.error().kind, key + ": cannot read '" + path + "': " + bytes.error().sentence);
     if (bytes->empty()) return fail(ErrorKind::Invalid, key + ": '" + path + "' is empty.");
     return bytes;
@@ -72,6 +73,8 @@ int foreground(Context& context, DomainId id) {
 int attach(Context& context, DomainId id) {
     const auto end = context.backend.attach_console(id);
     if (!end) return report(context, "xl", end.error());
+    // The guest wrote to the terminal past us, so where its cursor stands is unknown.
+    if (*end == ConsoleEnd::Detached) context.console.print("\n");
     if (*end == ConsoleEnd::DomainGone) context.console.print(format("\nxl: domain %u is gone, and its console with it.\n", id));
     return kSuccess;
 }
@@ -155,7 +158,7 @@ std::optional<DomainConfig> load_config(Context& context, const std::string& pat
     ConfigFile file;
     std::string who = "xl: ";
     if (!path.empty()) {
-        const auto bytes = context.backend.file(path.starts_with('/') ? path : "/etc/xen/" + path);
+        const auto bytes = context.backend.file(normalize_path(path, "/etc/xen"));
         if (!bytes) {
             context.console.print("xl: cannot read the configuration '" + printable(path) + "': " + printable(bytes.error().sentence) + "\n");
             return std::nullopt;

@@ -12,7 +12,17 @@ void Console::print(std::string_view text) {
         if (c == '\n') out += '\r';
         out += c;
     }
-    terminal_.write(out);
+    write_raw(out);
+}
+
+void Console::write_raw(std::string_view bytes) {
+    if (bytes.empty()) return;
+    line_open_ = bytes.back() != '\n';
+    terminal_.write(bytes);
+}
+
+void Console::finish_line() {
+    if (line_open_) print("\n");
 }
 
 void Console::fill(std::int64_t timeout_ms) {

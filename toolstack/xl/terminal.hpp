@@ -33,7 +33,9 @@ public:
 
     // Text with '\n' line ends; the terminal is raw, so each becomes "\r\n".
     void print(std::string_view text);
-    void write_raw(std::string_view bytes) { terminal_.write(bytes); }
+    void write_raw(std::string_view bytes);
+    // Ends a line that was left open, so that the prompt stands at the start of one.
+    void finish_line();
 
     // The next byte, or nullopt after the timeout or at the end of the input (then ended() is true).
     std::optional<char> read_byte(std::int64_t timeout_ms);
@@ -50,6 +52,7 @@ private:
     Terminal& terminal_;
     std::deque<char> pending_;
     bool ended_ = false;
+    bool line_open_ = false;
 };
 
 }  // namespace bulkhead::xl
