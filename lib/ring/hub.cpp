@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/ring/hub.hpp"
+
+#include <algorithm>
+
+#include "lib/ring/peer_access.hpp"
+#include "lib/runtime/native_calls.hpp"
+
+namespace bulkhead::ring {
+
+bool register_peer_access() {
+    return runtime::register_fixup(bulkhead_peer_access_start, bulkhead_peer_access_end, bulkhead_peer_access_landing);
+}
+
+Expected<Hub> Hub::create(cap::Environment& env) {
+    if (!register_peer_access()) return std::unexpected{cap::Status::Unsupported};
+    auto notification = env.memory.create<cap::Notification>();
+    if (!notification) return std::unexpected{notification.error()};
+    return Hub{env, std::move(*notification)};
+}
+
+std::optional<unsigned> Hub::take_bit() {
+    auto* const free = std::find(std::begin(users_), std::end(users_), 0);
+    if (free == std::end(users_)) return std::nullopt;
+    *free = 1;
+    return static_cast<unsigned>(free - users_);
+}
+
+unsigned Hub::share_bit() {
+    auto* const least = std::min_element(std::begin(users_), std::end(users_));
+    ++*least;
+    return static_cast<unsigned>(least - users_);
+}
+
+void Hub::give_bit(unsigned bit) {
+    if (bit < kBits && users_[bit]) --users_[bit];
+}
+
+Expected<cap::Cap<cap::Notification>> Hub::mint(unsigned bit, uint8_t rights) {
+    return env_->cspace.mint<cap::Notification>(notification_.address(), rights, uint64_t{1} << bit);
+}
+
+Expected<uint64_t> Hub::wait(uint64_t deadline_tsc) {
+    const cap::Result r = cap::sys::wait(notification_.address(), deadline_tsc);
+    if (!r.ok()) return std::unexpected{r.status};
+    return r.r0;
+}
+
+Expected<OwnRegion> OwnRegion::create(cap::Environment& env, unsigned bits) {
+    auto frame = env.memory.create<cap::Frame>(bits);
+    if (!frame) return std::unexpected{frame.error()};
+    auto mapping = env.mapper.map(frame->address(), bits, abi::map::kRead | abi::map::kWrite);
+    if (!mapping) return std::unexpected{mapping.error()};
+    return OwnRegion{std::move(*frame), std::move(*mapping)};
+}
+
+Expected<PeerRegion> PeerRegion::accept(cap::Environment& env, cap::Cap<cap::Frame> received, unsigned bits, uint64_t flags) {
+    const auto id = cap::sys::cap_identify(received.address());
+    if (!id.ok()) return std::unexpected{id.status};
+    if (id.type != cap::ObjectType::Frame) return std::unexpected{cap::Status::WrongType};
+    if (id.size_bits != bits) return std::unexpected{cap::Status::BadArgument};
+    auto mapping = env.mapper.map(received.address(), bits, flags);
+    if (!mapping) return std::unexpected{mapping.error()};
+    return PeerRegion{std::move(received), std::move(*mapping)};
+}
+
+bool PeerRegion::alive() const { return cap::sys::cap_identify(frame.address()).ok(); }
+
+}  // namespace bulkhead::ring
