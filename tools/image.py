@@ -13,7 +13,9 @@ from common import BUILD, OUT, ROOT, Failure, fresh, made, replacing, run, say, 
 from cpio import Archive
 
 TABLE = ROOT / "boot" / "image.list"
-KERNEL = "kernel/bulkhead.elf32"
+CONFIGURATION = ROOT / "boot" / "bulkhead.cfg"
+KERNEL = "kernel/bulkhead.elf"                # for bulkhead.efi
+KERNEL_MULTIBOOT = "kernel/bulkhead.elf32"    # the same, wrapped so that Multiboot 1 loaders take it
 LOADER = "boot/bulkhead.efi"
 MANIFEST = "boot/manifest.dtb"
 KINDS = {"build": BUILD, "guest": OUT / "guests", "src": ROOT}
@@ -28,12 +30,13 @@ class Entry:
         if len(words) < 2 or ":" not in words[1]:
             raise Failure(f"{place}: expected `where in bootfs`, `kind:path` and options")
         self.place, self.name, self.options = place, words[0], set(words[2:])
+        self.module = self.name[1:] if self.name.startswith("@") else None
         self.kind, self.source = words[1].split(":", 1)
         if self.kind not in KINDS:
             raise Failure(f"{place}: unknown kind '{self.kind}' (known: {', '.join(KINDS)})")
-        unknown = self.options - {"strip", "auto"}
+        unknown = self.options - {"strip", "auto", "optional"}
         if unknown:
-            raise Failure(f"{place}: unknown option '{min(unknown)}' (known: auto, strip)")
+            raise Failure(f"{place}: unknown option '{min(unknown)}' (known: auto, optional, strip)")
 
     @property
     def path(self):
@@ -69,7 +72,7 @@ def ninja(targets):
 
 def build(manifest=MANIFEST):
     """Everything `run` needs, up to date."""
-    ninja([KERNEL, LOADER, manifest, *guest.TARGETS, *(e.source for e in entries() if e.kind == "build")])
+    ninja([KERNEL, KERNEL_MULTIBOOT, LOADER, manifest, *guest.TARGETS, *(e.source for e in entries() if e.kind == "build")])
     guest.initramfs()
     for flavour in debian.KERNELS:
         debian.guest_kernel(flavour)
@@ -86,7 +89,9 @@ def need(target):
 
 
 class Image:
-    """A folder out/images/<variant>/ with kernel, manifest and bootfs. Equal wishes share one folder.
+    """A folder out/images/<variant>/ with the kernel and its boot modules. Equal wishes share one folder.
+
+    After prepare(), `modules` is {name that the kernel knows: file in the folder}.
 
     cfgs:     host xl.cfg files that become /etc/xen/<name>.cfg, their kernel= and ramdisk= files with them
     auto:     start the cfgs (or the sample guest, if there are none) at boot
@@ -105,8 +110,14 @@ class Image:
     def prepare(self):
         """Brings kernel, manifest and bootfs up to date; returns self."""
         self._copy(need(KERNEL), "bulkhead.elf")
+        self._copy(need(KERNEL_MULTIBOOT), "bulkhead.elf32")
         self._copy(need(self.manifest_target), "manifest.dtb")
         self._bootfs()
+        self.modules = {"manifest": "manifest.dtb", "bootfs": "bootfs.cpio"}
+        for entry in entries():
+            if entry.module and self._exists(entry):
+                self._copy(self._product(entry), f"{entry.module}.bin")
+                self.modules[entry.module] = f"{entry.module}.bin"
         return self
 
     def path(self, name):
@@ -121,7 +132,7 @@ class Image:
 
     def _bootfs(self):
         texts = self._host_configurations()
-        wanted = [e for e in entries() if "auto" not in e.options or (self.auto and not self.cfgs)]
+        wanted = [e for e in entries() if not e.module and ("auto" not in e.options or (self.auto and not self.cfgs))]
         target = self.path("bootfs.cpio")
         recipe = short_hash((sorted(texts.items()), sorted(self.files.items())))
         inputs = [TABLE, *(e.path for e in wanted), *self._hosts.values()]
@@ -130,10 +141,8 @@ class Image:
         with step("packing the boot image"):
             archive = Archive()
             for entry in wanted:
-                if entry.path.exists():
-                    archive.file(entry.name, self._content(entry), 0o755 if entry.kind == "build" else 0o644)
-                else:
-                    say(f"{entry.place}: {entry.kind}:{entry.source} does not exist, so the boot image goes without {entry.name}")
+                if self._exists(entry):
+                    archive.file(entry.name, self._product(entry).read_bytes(), 0o755 if entry.kind == "build" else 0o644)
             for name, path in self._hosts.items():
                 archive.file(name, path.read_bytes())
             for name, content in (texts | self.files).items():
@@ -142,15 +151,23 @@ class Image:
                 archive.write(temporary)
         made(target, inputs, recipe)
 
-    def _content(self, entry):
+    @staticmethod
+    def _exists(entry):
+        if not entry.path.exists() and "optional" not in entry.options:
+            say(f"{entry.place}: {entry.kind}:{entry.source} does not exist, so the boot image goes without {entry.name}")
+        return entry.path.exists()
+
+    @staticmethod
+    def _product(entry):
+        """The file to pack: the entry's own, or a copy without debug information (symbols stay, for traces)."""
         if "strip" not in entry.options:
-            return entry.path.read_bytes()
+            return entry.path
         stripped = OUT / "stripped" / entry.source.replace("/", "_")
         if not fresh(stripped, [entry.path]):
             with replacing(stripped) as temporary:
                 run(["objcopy", "--strip-debug", entry.path, temporary], f"stripping {entry.source}")
             made(stripped, [entry.path])
-        return stripped.read_bytes()
+        return stripped
 
     def _host_configurations(self):
         """{name in bootfs: text} of the host's xl.cfg files, with paths as dom0 will see them; fills self._hosts."""
@@ -185,11 +202,11 @@ class Image:
     def system_partition(self):
         """A disk with a GPT and one EFI system partition, as a UEFI machine expects it."""
         disk = self.path("esp.img")
-        configuration = ROOT / "boot" / "bulkhead.cfg"
-        contents = {"EFI/BOOT/BOOTX64.EFI": need(LOADER), "EFI/BOOT/bulkhead.cfg": configuration}
-        contents |= {f"EFI/BOOT/{name}": self.path(name) for name in ("bulkhead.elf", "manifest.dtb", "bootfs.cpio")}
+        self._write("bulkhead.cfg", self._configuration())
+        contents = {"EFI/BOOT/BOOTX64.EFI": need(LOADER)}
+        contents |= {f"EFI/BOOT/{name}": self.path(name) for name in ("bulkhead.cfg", "bulkhead.elf", *self.modules.values())}
         inputs = list(contents.values())
-        if fresh(disk, inputs, self.options):
+        if fresh(disk, inputs):
             return disk
         with step("making the EFI system partition"), replacing(disk) as temporary:
             start = 1 << 20
@@ -204,17 +221,26 @@ class Image:
             inside = f"{temporary}@@{start}"
             run(["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"], "filling the EFI system partition")
             for name, path in contents.items():
-                if name.endswith("bulkhead.cfg") and self.options:
-                    path = self.path("bulkhead.cfg")
-                    path.write_text(re.sub(r"(?m)^options=.*$", lambda _: f"options={self.options}", configuration.read_text(), count=1))
                 run(["mcopy", "-i", inside, path, f"::/{name}"], "filling the EFI system partition")
-        made(disk, inputs, self.options)
+        made(disk, inputs)
         return disk
+
+    def _configuration(self):
+        """boot/bulkhead.cfg with this image's options and modules."""
+        text = CONFIGURATION.read_text()
+        text = re.sub(r"(?m)^module=.*\n", "", text).rstrip("\n") + "\n"
+        if self.options:
+            text = re.sub(r"(?m)^options=.*$", lambda _: f"options={self.options}", text, count=1)
+        return text + "".join(f"module={file} {name}\n" for name, file in self.modules.items())
+
+    def _write(self, name, text):
+        if not self.path(name).exists() or self.path(name).read_text() != text:
+            self.path(name).write_text(text)
 
     def iso(self):
         """A GRUB ISO that boots the same kernel by Multiboot, for Bochs."""
         iso = self.path("bulkhead.iso")
-        parts = [self.path(name) for name in ("bulkhead.elf", "manifest.dtb", "bootfs.cpio")]
+        parts = [self.path(name) for name in ("bulkhead.elf32", *self.modules.values())]
         if fresh(iso, parts, self.options):
             return iso
         with step("making the ISO"), replacing(iso) as temporary:
@@ -225,8 +251,8 @@ class Image:
                 os.link(part, tree / "boot" / part.name)
             (tree / "boot" / "grub" / "grub.cfg").write_text(
                 "set timeout=0\nmenuentry bulkhead {\n"
-                f"  multiboot /boot/bulkhead.elf {self.options}\n"
-                "  module /boot/manifest.dtb manifest\n  module /boot/bootfs.cpio bootfs\n}\n")
+                f"  multiboot /boot/bulkhead.elf32 {self.options}\n"
+                + "".join(f"  module /boot/{file} {name}\n" for name, file in self.modules.items()) + "}\n")
             run(["grub-mkrescue", "-o", temporary, tree], "making the ISO")
             shutil.rmtree(tree)
         made(iso, parts, self.options)

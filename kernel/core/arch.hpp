@@ -37,6 +37,7 @@ struct Cpu;  // portable per-CPU state: current thread, ready queue, deadlines
 // Called by arch, under the lock. Each returns with `cpu.current` being what should run now (nullptr: idle until an interrupt).
 // arch's exit path switches when cpu.current is not the thread whose state the CPU holds (FPU, FS/GS base, root: saved at the
 // latest when the CPU goes idle or takes another thread; a blocked thread's state is always in memory when the lock is free).
+// It loads cpu.current->root whenever that differs from the root that is loaded, even if the thread is the same.
 void handle_syscall(Cpu&);                       // registers in cpu.current's UserContext
 void handle_exception(Cpu&);                     // vector, error, address in cpu.current's UserContext: becomes a fault message
 void handle_timer(Cpu&, uint64_t now);           // deadlines, budgets, quantum
@@ -51,6 +52,7 @@ namespace arch {
 void* phys_to_virt(PhysAddr);
 PhysAddr virt_to_phys(const void*);
 void zero_page(void* page);                      // 4096 bytes
+// Mappings: write-combining uses PAT entry 1 (PWT), uncached uses entry 3 (PCD, PWT); arch programs the PAT so.
 bool preemption_pending();                       // an interrupt waits: a long operation should stop at its next consistent point
 
 uint64_t now();                                  // TSC
@@ -65,8 +67,10 @@ void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes);
 void init_host_root(void* table);                // copies the kernel half into a new level-4 table
 
 // `thread` is current on CPU `cpu`, another one: returns when that CPU has left user mode (or the guest) and all state of
-// the thread (registers, floating point, FS and GS base, guest state) is in memory. That CPU then waits for the kernel lock;
-// core has meanwhile changed its cpu.current.
+// the thread (registers, floating point, FS and GS base, guest state) is in memory. core then sets that CPU's cpu.current to
+// nullptr, and sends it a resched. If that CPU was on its way into the kernel (spins on the lock), its event is cancelled:
+// a system call will be executed again (RIP back on the `syscall` instruction), an exception or guest exit will happen again;
+// when it gets the lock, arch calls core::handle_resched instead of the event's handler.
 void stop_remote(CpuId, core::Thread&);
 
 // Floating point: `area` is arch::fpu_bytes() long, 64-byte aligned, inside the object.
@@ -80,7 +84,7 @@ void vcpu_init(void* area);
 // Decodes the state page (once), validates, programs the VMCB. Not Ok: nothing changed, *field names the offender.
 abi::Status vcpu_prepare(void* area, abi::VcpuState& page, PhysAddr guest_root, uint64_t* field);
 // The run ends for a reason that the hardware did not report (Notified, Timeout): writes the guest's state and `reason`
-// into the state page, as an exit does. Called on the CPU that last ran it, or after stop_remote.
+// into the state page, as an exit does (Synced: all groups). Called on the CPU that last ran it, or after stop_remote.
 void vcpu_leave(void* area, abi::VcpuState& page, abi::ExitReason reason);
 void vcpu_destroy(void* area);                   // it will not run again; called before its memory is reused
 // arch's exit path enters cpu.current->guest, if that is not nullptr, instead of user mode. When the guest exits for its VMM,

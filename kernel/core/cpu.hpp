@@ -11,9 +11,10 @@ struct Cpu {
     Thread* current;      // what runs when the kernel is left; nullptr: idle
     CpuId id;
     uint32_t need_schedule;  // something changed: core looks for the best thread before it returns to arch
+    uint32_t rotate;         // and the running one goes behind its equals
     SchedContext* charged;   // whose time is running since `charged_since`; nullptr: idle time
     uint64_t charged_since;
-    uint64_t idle_ticks;
+    uint64_t timer_at;       // when the hardware timer fires; it may be earlier than needed, never later
     ReadyQueue ready;
     TimerHeap timers;
 };

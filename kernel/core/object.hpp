@@ -21,10 +21,11 @@ struct Object {
     uint8_t spare;
     uint64_t id;             // never reused
     uint64_t tag;            // domain tag: CNode, Thread, SchedContext, Vcpu
-    Object* next_container;  // CNode, Thread, Vcpu: ascending by id, for Inspect
-    Object* previous_container;
-    uint64_t cursor;         // CNode: progress of the drain when it dies
-    uint64_t unused[2];
+    Object* next;            // containers (CNode, Thread, Vcpu, Irq): list ascending by id, for Inspect; dying ones: list of `pending`
+    Object* previous;
+    Object* pending;         // dying containers that were found inside this dying one: destroyed before it (see destroy.cpp)
+    uint64_t cursor;         // progress of the destruction
+    uint64_t unused;
 };
 static_assert(sizeof(Object) == 64);
 
@@ -37,10 +38,10 @@ enum SlotFlags : uint8_t {
 };
 
 // Where a slot lies; `index` and `kind` find the container's Object from the slot's own address.
-enum class SlotHome : uint8_t { CNode = 0, Thread = 1, Vcpu = 2, Irq = 3 };
+enum class SlotHome : uint8_t { CNode = 0, Thread = 1, Vcpu = 2, Irq = 3, Tomb = 4 };
 
 struct Slot {
-    uint64_t object;     // address of the Object; Untyped, Frame: physical base; IoPort: first | count << 16; IrqHandler: gsi
+    uint64_t object;     // address of the Object; Untyped, Frame: physical base; IoPort: first | count << 16
     uint64_t badge;      // Endpoint, Notification, SchedControl: badge; Untyped: watermark (bytes used)
     Slot* parent;        // derivation tree: children lists are doubly linked
     Slot* first_child;
@@ -64,6 +65,14 @@ struct Slot {
     }
 };
 static_assert(sizeof(Slot) == 64);
+
+// A table of slots. `tomb` (every container has one) takes the last capability when the slot that held it must go first.
+struct CNode {
+    Object header;
+    Slot tomb;
+    Slot slot[];
+};
+static_assert(sizeof(CNode) == 128);
 
 // The Object of a type that has one (nullptr for Untyped, Frame and the static types).
 Object* object_of(const Slot&);

@@ -3,8 +3,8 @@
 //
 //   ReadyQueue: bitmap of 64 priorities -> round-robin ring of SchedContexts -> FIFO of ready threads of each
 //
-// A SchedContext is in its ring while it has ready threads, is not paused and has budget. The running thread stays in its
-// SchedContext's FIFO, at the head, and the SchedContext in its ring, at the head: so preemption needs no queue work.
+// The running thread is in no queue, so that a direct switch (IPC) touches none. A SchedContext is in its ring while its FIFO is
+// not empty, it is not paused and has budget.
 #pragma once
 
 #include "kernel/core/object.hpp"
@@ -15,7 +15,7 @@ namespace bulkhead::core {
 struct Thread;
 struct Cpu;
 
-struct SchedContext {
+struct alignas(64) SchedContext {
     Object header;
     uint32_t cpu;
     uint8_t priority;

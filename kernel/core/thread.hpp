@@ -64,6 +64,8 @@ struct alignas(64) Thread {
 
     uint64_t upcall, fixup_start, fixup_end, fixup_landing;
 
+    uint64_t progress;         // of a call that is being restarted: items done
+    alignas(64) Slot tomb;
     Slot slot[abi::kThreadSlots];
 
     // Behind it: the floating-point area, arch::fpu_bytes() long.

@@ -20,6 +20,7 @@ struct alignas(4096) Vcpu {
     PageTable* guest_root;   // nullptr: none
     Notification* bound;
     uint64_t arch_word[4];   // arch's business; zero in a new one
+    alignas(64) Slot tomb;
     Slot slot[abi::kVcpuSlots];
 
     void* area() { return reinterpret_cast<char*>(this) + 4096; }  // arch::vcpu_bytes() long

@@ -98,6 +98,10 @@ class TestMachine(machine.Machine):
         pairs = (line.split(":", 1) for line in self.ok("xl info").splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
+    @staticmethod
+    def time_passes(seconds):
+        machine.time.sleep(seconds)
+
     def until(self, condition, timeout=60, what="the condition"):
         """Repeats condition() until it answers something true."""
         end = machine.time.monotonic() + timeout * machine.PATIENCE

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xl's subcommands on one running guest, as an operator would use them."""
+import re
+
+from harness import case, guest_cfg
+
+MACHINE = dict(cpus=2, cfgs={"extra": guest_cfg("extra")})
+
+
+@case("xl domid and domname answer, both ways round")
+def names(m):
+    number = int(m.ok("xl domid debian"))
+    assert m.ok(f"xl domname {number}") == "debian"
+    assert number == m.domains()["debian"]["id"]
+
+
+@case("xl vcpu-list shows each vCPU with its CPU and state")
+def vcpus(m):
+    rows = [line.split() for line in m.ok("xl vcpu-list debian").splitlines()[1:]]
+    assert [row[0] for row in rows] == ["debian", "debian"] and [row[2] for row in rows] == ["0", "1"], rows
+
+
+@case("xl info tells memory, CPUs and Xen's keys")
+def info(m):
+    pairs = m.info()
+    for key in ("release", "nr_cpus", "total_memory", "free_memory", "cpu_mhz", "virt_caps"):
+        assert key in pairs, pairs
+    assert pairs["nr_cpus"] == "2" and 0 < int(pairs["free_memory"]) < int(pairs["total_memory"]), pairs
+
+
+@case("xl dmesg shows the kernel's log")
+def dmesg(m):
+    assert len(m.ok("xl dmesg").splitlines()) > 5
+
+
+@case("xl uptime lists each domain")
+def uptime(m):
+    assert re.search(r"^debian\s+\d+\s+\d+:\d\d:\d\d", m.ok("xl uptime"), re.M)
+
+
+@case("a paused guest stands still, and goes on when unpaused")
+def pause(m):
+    m.ok("xl pause debian")
+    m.until(lambda: "p" in m.domains()["debian"]["state"], 20, "state p")
+    before = m.domains()["debian"]["time"]
+    m.time_passes(2)
+    assert m.domains()["debian"]["time"] == before
+    m.ok("xl unpause debian")
+    with m.console("debian") as guest:
+        assert guest.ok("echo awake") == "awake"
+
+
+@case("xl rename gives a guest another name, in xenstore too")
+def rename(m):
+    number = m.domains()["debian"]["id"]
+    m.ok("xl rename debian sid")
+    assert m.ok(f"xenstore-read /local/domain/{number}/name") == "sid"
+    m.ok("xl rename sid debian")
+
+
+@case("xl create, shutdown -w: the guest stops by its own init, and is gone")
+def shutdown(m):
+    m.ok("xl create /etc/xen/extra.cfg", 120)
+    with m.console("extra"):
+        pass
+    m.ok("xl shutdown -w extra", 120)
+    m.until_gone("extra")
+
+
+@case("xl reboot: the guest's own init reboots it")
+def reboot(m):
+    before = m.domains()["debian"]["id"]
+    m.ok("xl reboot debian")
+    m.until(lambda: m.domains().get("debian", {}).get("id", before) != before, 120, "a new ID for debian")
+    with m.console("debian") as guest:
+        assert guest.ok("nproc") == "2"
+
+
+@case("xl destroy ends a guest at once")
+def destroy(m):
+    m.ok("xl destroy debian")
+    m.until_gone("debian", timeout=20)
+
+
+@case("the shell has help, and ends commands that do not exist with 127")
+def shell(m):
+    for word in ("xl", "xenstore-ls", "caps", "stubdom", "poweroff", "reboot"):
+        assert word in m.ok("help"), word
+    assert m.cmd("nonsense").status == 127
