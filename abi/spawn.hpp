@@ -14,12 +14,13 @@ namespace bulkhead::abi {
 enum class SpawnCall : uint64_t {
     Begin = 0x5001,    // words: SpawnRequest. -> w1 handle. One spawn is under construction at a time; a new Begin abandons it
     Memory = 0x5002,   // w0 handle; caps: 1..4 Untypeds, moved. The first one of all becomes the domain's own objects (>= 4 MiB)
-    Finish = 0x5003,   // w0 handle. Builds and starts. -> cap 0: connect endpoint of the domain's control channel
+    Finish = 0x5003,   // w0 handle. Builds and starts
     Sched = 0x5004,    // w0 domain tag, w1 first. -> w1 count, up to 4 SchedContext capabilities (main first, then one per vCPU)
     Forget = 0x5005,   // w0 domain tag: dom0 has destroyed it (or is about to): drop what the supervisor keeps of it
     Restart = 0x5006,  // name in words 1.. (NUL-padded): restart a service of the manifest
     Domains = 0x5007,  // w0 index -> w1 tag, w2 DomainState | incarnation << 8 | template << 32, w3 memory KiB, w4.. name; Status::NoCapability past the end
     Configure = 0x5008,// w0 domain tag, w1 context index, w2 cpu | priority << 8 | weight << 16, w3 packed budget: SchedConfigure on its behalf, within the template's limits
+    Control = 0x5009,  // w0 domain tag. -> cap 0: connect endpoint of the domain's control channel (kWrite | kGrant)
 };
 inline constexpr uint64_t kExitLabel = 0xe0;  // on the "exit" endpoint of every domain: w0 exit code
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "toolstack/supervisor/supervisor.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using cap::CapAddr;
+using cap::IpcResult;
+using cap::Status;
+
+constexpr uint32_t kMaxDeaths = 8;                 // within kForgetUs of each other: then the service has failed
+constexpr uint64_t kForgetUs = 10'000'000, kFirstDelayUs = 10'000;
+constexpr unsigned kReceiveSlots = abi::kMessageCaps;
+
+void say(const std::string& text) { cap::log_line(text); }
+
+}  // namespace
+
+std::expected<std::unique_ptr<Supervisor>, std::string> Supervisor::create(Stock& stock) {
+    std::unique_ptr<Supervisor> self{new Supervisor{stock}};
+    auto reply = stock.env.memory.create<cap::Reply>();
+    if (!reply) return std::unexpected(std::string{"supervisor: cannot make its reply object: "} + cap::describe(reply.error()));
+    self->reply_ = std::move(*reply);
+    for (unsigned i = 0; i < kReceiveSlots; i++) {
+        const auto slot = stock.env.cspace.slots().allocate();
+        if (!slot) return std::unexpected(std::string{"supervisor: has no free slots"});
+        self->receive_slots_.push_back(*slot);
+    }
+    return self;
+}
+
+uint32_t Supervisor::new_record() {
+    const auto free = std::ranges::find_if(domains_, [](const auto& d) { return !d; });
+    if (free != domains_.end()) {
+        *free = std::make_unique<Domain>();
+        return static_cast<uint32_t>(free - domains_.begin());
+    }
+    domains_.push_back(std::make_unique<Domain>());
+    return static_cast<uint32_t>(domains_.size() - 1);
+}
+
+Domain* Supervisor::find(uint64_t tag) {
+    const auto it = std::ranges::find_if(domains_, [&](const auto& d) { return d && d->tag == tag; });
+    return it == domains_.end() ? nullptr : it->get();
+}
+
+// A service's chunk, and the frames that outlive it. Once; restarts use the same.
+bool Supervisor::prepare_memory(Domain& domain) {
+    const DomainSpec& spec = *domain.spec;
+    auto chunk = stock_.env.memory.untyped(static_cast<unsigned>(std::bit_width(uint64_t{spec.memory_kib} * 1024 - 1)));
+    if (!chunk) return false;
+    domain.own_memory = std::move(*chunk);
+    domain.chunks = {domain.own_memory.address()};
+    domain.memory_bytes = uint64_t{spec.memory_kib} * 1024;
+    for (const Grant& grant : spec.grants) {
+        if (grant.type != GrantType::Keep) continue;
+        Kept kept{grant.name, (uint64_t{grant.count} * 1024 + abi::kPageSize - 1) & ~(abi::kPageSize - 1), {}};
+        for (uint64_t left = kept.bytes; left != 0;) {
+            const unsigned bits = std::min<unsigned>(static_cast<unsigned>(std::bit_width(left)) - 1, abi::kLargePageBits);
+            auto frame = stock_.env.memory.create<cap::Frame>(bits);
+            if (!frame) return false;
+            kept.frames.push_back(std::move(*frame));
+            left -= uint64_t{1} << bits;
+        }
+        domain.memory_bytes += kept.bytes;
+        domain.kept.push_back(std::move(kept));
+    }
+    return true;
+}
+
+void Supervisor::start_services() {
+    for (const DomainSpec& spec : stock_.manifest.services) {
+        const uint32_t index = new_record();
+        Domain& domain = *domains_[index];
+        domain.spec = &spec;
+        domain.name = spec.name;
+        domain.tag = spec.tag;
+        if (!prepare_memory(domain)) {
+            say("supervisor: " + spec.name + ": there is not enough memory for its " + std::to_string(spec.memory_kib) + " KiB (memory-kib in the manifest)");
+            domain.state = abi::DomainState::Failed;
+            continue;
+        }
+        start(index);
+    }
+}
+
+void Supervisor::start(uint32_t index) {
+    Domain& domain = *domains_[index];
+    const BuildResult built = build_domain(stock_, domain, index, SpawnExtras{});
+    if (built) return;
+    say(built.error());
+    domain.state = abi::DomainState::Failed;
+}
+
+void Supervisor::restart_due() {
+    const uint64_t now = cap::read_tsc();
+    for (uint32_t i = 0; i < domains_.size(); i++)
+        if (domains_[i] && domains_[i]->state == abi::DomainState::Restarting && domains_[i]->restart_at_tsc <= now) start(i);
+}
+
+uint64_t Supervisor::next_restart() const {
+    uint64_t first = abi::kDeadlineNever;
+    for (const auto& domain : domains_)
+        if (domain && domain->state == abi::DomainState::Restarting) first = std::min(first, domain->restart_at_tsc);
+    return first;
+}
+
+void Supervisor::run() {
+    abi::IpcBuffer& buffer = cap::ipc_buffer();
+    for (;;) {
+        std::ranges::copy(receive_slots_, buffer.receive_slots);
+        const IpcResult message = cap::sys::ipc_recv(stock_.mailbox, reply_.address(), next_restart());
+        if (message.ok()) handle(message);
+        restart_due();
+    }
+}
+
+void Supervisor::handle(const IpcResult& message) {
+    if ((message.badge & ~uint64_t{0xffffffff}) == kFromDomain) {
+        const auto index = static_cast<uint32_t>(message.badge);
+        drop_received();
+        if (index < domains_.size() && domains_[index] && domains_[index]->state == abi::DomainState::Running) on_death(*domains_[index], message);
+        return;
+    }
+    const uint64_t label = message.tag.label();
+    const Answer answer = message.badge == kFromSpawner ? spawn_call(label, message) : Answer{Status::NoRights};
+    drop_received();
+    const cap::Message out{abi::MessageTag{label, answer.words, answer.caps}, {static_cast<uint64_t>(answer.status), answer.w1, answer.w2, answer.w3}};
+    cap::drop(cap::sys::ipc_reply(reply_.address(), out));
+}
+
+void Supervisor::drop_received() {
+    for (const CapAddr slot : receive_slots_) cap::drop(cap::sys::cap_delete(slot));
+}
+
+void Supervisor::on_death(Domain& domain, const IpcResult& message) {
+    if (message.tag.label() == abi::kExitLabel) say("supervisor: " + domain.name + " ended with exit code " + std::to_string(message.w[0]));
+    else report_fault(domain, message);
+    const bool service = static_cast<bool>(domain.own_memory);
+    take_down(stock_, domain);
+    if (!service) {
+        domain.state = abi::DomainState::Dead;
+        return;
+    }
+    const uint64_t now = cap::read_tsc();
+    if (stock_.env.clock.us_of_ticks(now - domain.last_death_tsc) > kForgetUs) domain.deaths = 0;
+    domain.last_death_tsc = now;
+    domain.incarnation++;
+    if (++domain.deaths > kMaxDeaths) {
+        domain.state = abi::DomainState::Failed;
+        say("supervisor: " + domain.name + " died " + std::to_string(domain.deaths) + " times in a row and is not started again; `stubdom restart " + domain.name + "` tries once more");
+        return;
+    }
+    domain.state = abi::DomainState::Restarting;
+    domain.restart_at_tsc = domain.deaths == 1 ? now : now + stock_.env.clock.ticks_of_us(kFirstDelayUs << domain.deaths);
+    say("supervisor: restarting " + domain.name);
+}
+
+void Supervisor::report_fault(const Domain& domain, const IpcResult& message) const {
+    static constexpr const char* kVectors[] = {"divide error", "debug exception", "NMI", "breakpoint", "overflow", "bound range exceeded", "invalid opcode", "no FPU", "double fault", "",
+                                               "invalid TSS", "segment not present", "stack fault", "general protection fault", "page fault", "", "x87 error", "alignment check", "machine check", "SIMD error"};
+    abi::ThreadRegisters r;
+    std::memcpy(&r, cap::ipc_buffer().data, sizeof r);
+    const uint64_t vector = message.w[3];
+    char text[512];
+    std::snprintf(text, sizeof text, "supervisor: %s died of a %s at rip %#lx (image+%#lx), address %#lx, error code %#lx", domain.name.c_str(),
+                  vector < std::size(kVectors) ? kVectors[vector] : "exception", r.rip, r.rip - abi::kImageBase, r.fault_address, r.fault_error);
+    say(text);
+    std::snprintf(text, sizeof text, "  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n  rsi %016lx rdi %016lx rbp %016lx rsp %016lx", r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp);
+    say(text);
+    std::snprintf(text, sizeof text, "  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n  rflags %lx", r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rflags);
+    say(text);
+}
+
+}  // namespace bulkhead::supervisor
