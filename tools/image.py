@@ -34,9 +34,9 @@ class Entry:
         self.kind, self.source = words[1].split(":", 1)
         if self.kind not in KINDS:
             raise Failure(f"{place}: unknown kind '{self.kind}' (known: {', '.join(KINDS)})")
-        unknown = self.options - {"strip", "auto", "optional"}
+        unknown = self.options - {"strip", "auto"}
         if unknown:
-            raise Failure(f"{place}: unknown option '{min(unknown)}' (known: auto, optional, strip)")
+            raise Failure(f"{place}: unknown option '{min(unknown)}' (known: auto, strip)")
 
     @property
     def path(self):
@@ -153,7 +153,7 @@ class Image:
 
     @staticmethod
     def _exists(entry):
-        if not entry.path.exists() and "optional" not in entry.options:
+        if not entry.path.exists():
             say(f"{entry.place}: {entry.kind}:{entry.source} does not exist, so the boot image goes without {entry.name}")
         return entry.path.exists()
 

@@ -16,8 +16,9 @@ import time
 import traceback
 import xml.etree.ElementTree
 
+import debian
 import image
-from common import BUILD, ROOT, Failure, die_with_parent, run, step
+from common import BUILD, OUT, ROOT, Failure, die_with_parent, run, step
 
 SYSTEM = ROOT / "test" / "system"
 UNIT_TIMEOUT = 600
@@ -73,13 +74,16 @@ def _selected(name, filters):
 def _unit(report, filters):
     started = time.monotonic()
     image.configure()
-    tests = json.loads(run(["meson", "introspect", "--tests", BUILD], "listing the unit tests"))
+    for flavour in debian.KERNELS:  # some unit tests read Debian's real kernels
+        debian.guest_kernel(flavour)
     try:
         with step("compiling everything, tests too", after=0):
             image.ninja(None)
     except Failure as failure:
         report.add(Case("unit/build", False, time.monotonic() - started, str(failure)))
         return
+    # After the build, because ninja may have configured anew.
+    tests = json.loads(run(["meson", "introspect", "--tests", BUILD], "listing the unit tests"))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for cases in pool.map(lambda test: _run_unit(test, filters), tests):
             for case in cases:
@@ -99,7 +103,7 @@ def _run_unit(test, filters):
             arguments += ["-r", "xml", "-d", "yes", "-o", str(listing)]
         started = time.monotonic()
         limit = max(UNIT_TIMEOUT, test.get("timeout") or 0)
-        environment = os.environ | (test.get("env") or {})
+        environment = os.environ | {"BULKHEAD_TEST_KERNELS": str(OUT / "guests")} | (test.get("env") or {})
         try:
             done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   timeout=limit, env=environment, cwd=test.get("workdir") or BUILD, preexec_fn=die_with_parent)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of tools/ that can be wrong without a machine: what they read and what they write."""
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "tools"))
+
+import bench
+import common
+import image
+import machine
+import testing
+import xlcfg
+from cpio import Archive
+from terminal import Screen
+
+
+class Terminal(unittest.TestCase):
+    def screen(self, *pieces):
+        screen = Screen()
+        for piece in pieces:
+            screen.feed(piece)
+        return screen.lines
+
+    def test_redrawn_line_is_one_line(self):
+        self.assertEqual(self.screen("dom0# x\r\x1b[Kdom0# xl\r\x1b[Kdom0# xl list\r\nName"), ["dom0# xl list", "Name"])
+
+    def test_cursor_moves_and_overwrites(self):
+        self.assertEqual(self.screen("abcd\x1b[2DX\b\bY"), ["aYXd"])
+        self.assertEqual(self.screen("abcd\x1b[3D\x1b[P"), ["acd"])
+        self.assertEqual(self.screen("ad\x1b[D\x1b[2@bc"), ["abcd"])
+
+    def test_escape_cut_anywhere_leaves_no_trace(self):
+        whole = "\x1b[=3h\x1b[2J\x1b[01;01Hdom0# \x1b[6n"
+        for cut in range(len(whole)):
+            self.assertEqual(self.screen(whole[:cut], whole[cut:])[-1], "dom0# ", cut)
+
+    def test_wrapped_echo_is_recognized(self):
+        self.assertEqual(machine._echoed(["dom0# echo aaa", "bbb", "aaabbb"], "echo aaabbb"), 2)
+        self.assertEqual(machine._echoed(["dom0# true"], "true"), 1)
+
+
+class XlCfg(unittest.TestCase):
+    def test_only_statements_are_rewritten(self):
+        text = 'kernel = "/k" # kernel="no"\nramdisk=\'r\'; name="kernel=\\"x\\""\n#kernel="c"\nextra = [ "kernel", "=", "s",\n kernel ]\n'
+        seen = []
+        self.assertEqual(xlcfg.relocate(text, lambda key, path: seen.append((key, path)) or f"/boot/{key}"),
+                         'kernel = "/boot/kernel" # kernel="no"\nramdisk="/boot/ramdisk"; name="kernel=\\"x\\""\n#kernel="c"\nextra = [ "kernel", "=", "s",\n kernel ]\n')
+        self.assertEqual(seen, [("kernel", "/k"), ("ramdisk", "r")])
+
+
+class Cpio(unittest.TestCase):
+    def test_members_are_found_where_the_format_says(self):
+        archive = Archive()
+        archive.file("a/b/c", b"12345", 0o755)
+        archive.symlink("a/link", "b/c")
+        archive.character_device("dev/console", 5, 1)
+        with tempfile.NamedTemporaryFile() as out:
+            archive.write(out.name)
+            data = out.read()
+        found, position = {}, 0
+        while True:
+            self.assertEqual(data[position:position + 6], b"070701")
+            fields = [int(data[position + 6 + 8 * i:position + 14 + 8 * i], 16) for i in range(13)]
+            name = data[position + 110:position + 110 + fields[11] - 1].decode()
+            start = position + 110 + fields[11]
+            start += -start % 4
+            if name == "TRAILER!!!":
+                break
+            found[name] = (fields[1], data[start:start + fields[6]], fields[9:11])
+            position = start + fields[6] + -fields[6] % 4
+        self.assertEqual(list(found), ["a", "a/b", "a/b/c", "a/link", "dev", "dev/console"])
+        self.assertEqual(found["a/b/c"], (0o100755, b"12345", [0, 0]))
+        self.assertEqual(found["a/link"][:2], (0o120777, b"b/c"))
+        self.assertEqual(found["dev/console"][2], [5, 1])
+
+
+class Table(unittest.TestCase):
+    def test_the_table_of_the_boot_image_is_well_formed(self):
+        names = [entry.name for entry in image.entries()]
+        self.assertEqual(len(names), len(set(names)))
+        for wrong in ("one", "a b", "a what:b", "a src:b frobnicate"):
+            with self.assertRaises(common.Failure):
+                image.Entry(1, wrong)
+
+
+class Bench(unittest.TestCase):
+    def test_lines_are_read(self):
+        self.assertEqual(bench.parse("BENCH kernel.null_syscall 53 instructions cr3=0 ipi=1"),
+                         ("kernel.null_syscall", {"value": 53, "unit": "instructions", "counts": {"cr3": "0", "ipi": "1"}}))
+        self.assertEqual(bench.parse("bench: BENCH a.b 1.5 x")[1]["value"], 1.5)
+        for other in ("BENCH-END", "BENCH a 1 x", "BENCH a.b many x", "dom0# bench kernel"):
+            self.assertIsNone(bench.parse(other), other)
+
+    def test_what_was_not_measured_says_so(self):
+        row = {"name": "a.b", "value": None, "unit": "x", "target": 5, "peer": "P", "peer_value": 7, "counts": {}}
+        self.assertIn("not measured", bench.table([row]))
+        self.assertIn("missed", bench.table([row | {"value": 6}]))
+        self.assertIn("met", bench.table([row | {"value": 5}]))
+
+
+class Catch2(unittest.TestCase):
+    XML = ('<Catch><Group><TestCase name="good"><OverallResult success="true" durationInSeconds="0.5"/></TestCase>'
+           '<TestCase name="bad"><Expression success="false" filename="f.cpp" line="3"><Original>a == b</Original><Expanded>1 == 2</Expanded></Expression>'
+           '<OverallResult success="false"/></TestCase>')
+
+    def read(self, text):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            return testing._catch2_cases("t", file.name)
+
+    def test_cases_and_failures_are_read(self):
+        cases, complete = self.read(self.XML + "</Group></Catch>")
+        self.assertTrue(complete)
+        self.assertEqual([(c.name, c.passed, c.seconds) for c in cases], [("t: good", True, 0.5), ("t: bad", False, 0.0)])
+        self.assertIn("f.cpp:3: a == b", cases[1].detail)
+
+    def test_a_crashed_program_is_noticed(self):
+        cases, complete = self.read(self.XML + '<TestCase name="crash">')
+        self.assertFalse(complete)
+        self.assertEqual(len(cases), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
