@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way in and out of the kernel. There is one stack per CPU; user registers are saved straight into the thread's UserContext,
+// and every way in ends in the C++ function that returns the context to leave with.
+#include "layout.h"
+
+.section .text.entry, "ax"
+
+// Stores all general registers but RAX, RCX, R11, RSP into the context at RAX.
+.macro SAVE_COMMON
+    mov %rbx, UC_RBX(%rax)
+    mov %rdx, UC_RDX(%rax)
+    mov %rsi, UC_RSI(%rax)
+    mov %rdi, UC_RDI(%rax)
+    mov %rbp, UC_RBP(%rax)
+    mov %r8, UC_R8(%rax)
+    mov %r9, UC_R9(%rax)
+    mov %r10, UC_R10(%rax)
+    mov %r12, UC_R12(%rax)
+    mov %r13, UC_R13(%rax)
+    mov %r14, UC_R14(%rax)
+    mov %r15, UC_R15(%rax)
+.endm
+
+// ---- syscall ---------------------------------------------------------------------------------------------------------------
+// RCX = user RIP, R11 = user RFLAGS; SFMASK has cleared IF, DF, TF, NT, AC. Numbers that are not the kernel's take the upcall
+// path: an IRETQ with a prepared frame to the thread's upcall address (0 if it has none: it faults there, as it should), every
+// register as `syscall` left it.
+.balign 64
+.global syscall_entry
+syscall_entry:
+    swapgs
+    cmp $SYSCALL_END, %rax
+    jge 1f
+    cmp $SYSCALL_FIRST, %rax
+    jl 1f
+    mov %rsp, %gs:CL_SCRATCH
+    mov %gs:CL_CONTEXT, %rsp
+    mov %rax, UC_RAX(%rsp)
+    mov %rsp, %rax
+    mov %gs:CL_STACK, %rsp
+    SAVE_COMMON
+    mov %rcx, UC_RIP(%rax)
+    mov %r11, UC_RFLAGS(%rax)
+    mov %rcx, UC_RCX(%rax)
+    mov %r11, UC_R11(%rax)
+    mov %gs:CL_SCRATCH, %rcx
+    mov %rcx, UC_RSP(%rax)
+    movq $1, UC_BY_SYSCALL(%rax)
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    call syscall_from_user
+    jmp exit_user
+1:  // RIP, selectors and RFLAGS of the frame were written when the thread was switched to.
+    mov %rsp, %gs:CL_UPCALL_RSP
+    mov %gs:CL_UPCALL_FRAME, %rsp
+    swapgs
+.global iret_upcall
+iret_upcall:
+    iretq
+
+// ---- leaving ---------------------------------------------------------------------------------------------------------------
+// RAX = context. SYSRET when the thread came by `syscall` and its RIP is below the canonical hole (Intel's SYSRET would fault
+// in ring 0 with a user stack), else IRETQ.
+.balign 16
+.global exit_user
+exit_user:
+    mov UC_RBX(%rax), %rbx
+    mov UC_RDX(%rax), %rdx
+    mov UC_RSI(%rax), %rsi
+    mov UC_RDI(%rax), %rdi
+    mov UC_RBP(%rax), %rbp
+    mov UC_R8(%rax), %r8
+    mov UC_R9(%rax), %r9
+    mov UC_R10(%rax), %r10
+    mov UC_R12(%rax), %r12
+    mov UC_R13(%rax), %r13
+    mov UC_R14(%rax), %r14
+    mov UC_R15(%rax), %r15
+    cmpq $0, UC_BY_SYSCALL(%rax)
+    je 1f
+    mov UC_RIP(%rax), %rcx
+    mov %rcx, %r11
+    shr $47, %r11
+    jnz 1f
+    mov UC_RFLAGS(%rax), %r11
+    mov UC_RSP(%rax), %rsp
+    mov UC_RAX(%rax), %rax
+    swapgs
+    sysretq
+1:  mov %gs:CL_STACK, %rsp
+    push $SEL_UDATA
+    push UC_RSP(%rax)
+    push UC_RFLAGS(%rax)
+    push $SEL_UCODE
+    push UC_RIP(%rax)
+    mov UC_RCX(%rax), %rcx
+    mov UC_R11(%rax), %r11
+    mov UC_RAX(%rax), %rax
+    swapgs
+.global iret_user
+iret_user:
+    iretq
+
+// ---- interrupts and exceptions -----------------------------------------------------------------------------------------
+// Stack in isr_common: 0 vector, 8 error, 16 RIP, 24 CS, 32 RFLAGS, 40 RSP, 48 SS.
+.macro STUB vector
+.balign 16
+    .if (\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17) || (\vector == 21) || (\vector == 29) || (\vector == 30)
+    .else
+    push $0
+    .endif
+    push $\vector
+    .if (\vector == 2) || (\vector == 8) || (\vector == 18)
+    jmp isr_ist
+    .else
+    jmp isr_common
+    .endif
+.endm
+
+.balign 64
+.global isr_stubs
+isr_stubs:
+.set v, 0
+.rept 256
+    STUB v
+    .set v, v + 1
+.endr
+
+.balign 64
+isr_common:
+    testb $3, 24(%rsp)
+    jz isr_kernel
+    swapgs
+    lfence                              // no speculation past a wrong guess of the branch above with the user's GS base
+isr_user:
+    mov %rax, %gs:CL_SCRATCH
+    mov %gs:CL_CONTEXT, %rax
+    SAVE_COMMON
+    mov %rcx, UC_RCX(%rax)
+    mov %r11, UC_R11(%rax)
+    mov %gs:CL_SCRATCH, %rcx
+    mov %rcx, UC_RAX(%rax)
+    pop UC_VECTOR(%rax)
+    pop UC_ERROR(%rax)
+    pop UC_RIP(%rax)
+    pop %rcx
+    pop UC_RFLAGS(%rax)
+    pop UC_RSP(%rax)
+    movq $0, UC_BY_SYSCALL(%rax)
+    mov %gs:CL_STACK, %rsp
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    cld
+    call trap_from_user
+    jmp exit_user
+
+// From ring 0: an interrupt during idle, a fault of the IRETQ to user mode (its frame then holds what the user wanted: the
+// fault is the user's), or a bug.
+isr_kernel:
+    cld
+    cmpq $32, (%rsp)
+    jae 2f
+    push %rax
+    lea iret_user(%rip), %rax
+    cmp %rax, 24(%rsp)
+    je 1f
+    lea iret_upcall(%rip), %rax
+    cmp %rax, 24(%rsp)
+    je 1f
+    pop %rax
+isr_bug:
+    push %rax
+    push %rbx
+    push %rcx
+    push %rdx
+    push %rsi
+    push %rdi
+    push %rbp
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    mov %rsp, %rdi
+    and $-16, %rsp
+    call exception_from_kernel
+    ud2
+1:  // RSP in the fault's frame points to the IRET frame. Build what isr_user expects: vector, error, and the IRET frame.
+    swapgs
+    lfence
+    mov 48(%rsp), %rax                  // -> RIP CS RFLAGS RSP SS
+    push 32(%rax)                       // below, a copy in order: SS, RSP, RFLAGS, CS, RIP
+    push 24(%rax)
+    push 16(%rax)
+    push 8(%rax)
+    push 0(%rax)
+    push 5*8+16(%rsp)                   // error
+    push 6*8+8(%rsp)                    // vector
+    mov 7*8(%rsp), %rax
+    jmp isr_user
+2:  mov (%rsp), %rsi
+    mov %gs:CL_STACK, %rsp
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    call interrupt_from_idle
+    jmp exit_user
+
+// NMI, #MC, #DF: on their own stacks, from anywhere, even between SWAPGS and its partner. They do not return.
+isr_ist:
+    cld
+    push %rax
+    mov %rsp, %rax
+    or $0xfff, %rax
+    mov -7(%rax), %rax                  // the CpuLocal, in the last word of the IST stack
+    wrgsbase %rax
+    pop %rax
+    jmp isr_bug
+
+// void wait_for_interrupt(): idle. STI takes effect after HLT has begun: no wake-up is lost. Interrupts come in at 2: above.
+.global wait_for_interrupt
+wait_for_interrupt:
+1:  sti
+    hlt
+    cli
+    jmp 1b
+
+// UserContext* on a fresh stack: leave_from_boot(context)
+.global enter_user_first
+enter_user_first:
+    mov %rdi, %rax
+    jmp exit_user
+
+.section .note.GNU-stack, "", @progbits

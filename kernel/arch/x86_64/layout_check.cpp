@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Holds layout.h to what C++ thinks.
+#include "kernel/arch/x86_64/layout.h"
+
+#include "kernel/arch/x86_64/local.hpp"
+
+namespace bulkhead::arch {
+namespace {
+#define SAME(number, type, member) static_assert((number) == offsetof(type, member))
+SAME(UC_RAX, UserContext, rax);
+SAME(UC_RBX, UserContext, rbx);
+SAME(UC_RCX, UserContext, rcx);
+SAME(UC_RDX, UserContext, rdx);
+SAME(UC_RSI, UserContext, rsi);
+SAME(UC_RDI, UserContext, rdi);
+SAME(UC_RBP, UserContext, rbp);
+SAME(UC_R8, UserContext, r8);
+SAME(UC_R9, UserContext, r9);
+SAME(UC_R10, UserContext, r10);
+SAME(UC_R11, UserContext, r11);
+SAME(UC_R12, UserContext, r12);
+SAME(UC_R13, UserContext, r13);
+SAME(UC_R14, UserContext, r14);
+SAME(UC_R15, UserContext, r15);
+SAME(UC_RIP, UserContext, rip);
+SAME(UC_RSP, UserContext, rsp);
+SAME(UC_RFLAGS, UserContext, rflags);
+SAME(UC_BY_SYSCALL, UserContext, by_syscall);
+SAME(UC_VECTOR, UserContext, vector);
+SAME(UC_ERROR, UserContext, error);
+SAME(UC_ADDRESS, UserContext, address);
+SAME(CL_SELF, CpuLocal, self);
+SAME(CL_CONTEXT, CpuLocal, context);
+SAME(CL_SCRATCH, CpuLocal, scratch);
+SAME(CL_STACK, CpuLocal, stack);
+SAME(CL_UPCALL_FRAME, CpuLocal, upcall_frame);
+static_assert(CL_UPCALL_RSP == offsetof(CpuLocal, frame) + offsetof(UpcallFrame, rsp) && offsetof(CpuLocal, frame) % 16 == 0);
+static_assert((SYSCALL_FIRST) == abi::kSyscallBase && (SYSCALL_END) == abi::kSyscallBase + abi::kCallLimit);
+}  // namespace
+}  // namespace bulkhead::arch
