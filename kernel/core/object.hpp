@@ -35,6 +35,8 @@ enum SlotFlags : uint8_t {
     kSlotDevice = 4,    // Untyped, Frame: device memory or a module, never zeroed
     kSlotMapWrite = 8,  // mapped writable
     kSlotMapExec = 16,  // mapped executable
+    kSlotDoomed = 32,   // its deletion has begun
+    kSlotGone = kSlotZombie | kSlotDoomed,  // no lookup finds it
 };
 
 // Where a slot lies; `index` and `kind` find the container's Object from the slot's own address.

@@ -27,6 +27,7 @@ struct alignas(64) SchedContext {
     uint64_t quantum;      // ticks per round: base quantum scaled by weight
     uint64_t slice_left;   // of the current round
     uint64_t budget, period, budget_left;  // ticks; budget 0: unlimited
+    uint64_t period_start;
     uint64_t consumed;     // ticks, ever
     Thread* ready_head;    // FIFO of ready threads
     Thread* ready_tail;

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/core/kernel.hpp"
+
+namespace bulkhead::core {
+
+namespace {
+
+constexpr uint64_t kQuantumUs = 5000;       // of weight abi::kWeightDefault
+constexpr uint64_t kShortestBudgetUs = 50;  // shorter ones would spend the time on switching
+
+bool runnable(const SchedContext& s) { return s.paused == 0 && s.throttled == 0; }
+
+void ring_add(Cpu& cpu, SchedContext& s, bool front) {
+    SchedContext*& ring = cpu.ready.ring[s.priority];
+    if (ring == nullptr) {
+        s.next = s.previous = ring = &s;
+        cpu.ready.bitmap |= uint64_t{1} << s.priority;
+    } else {
+        s.next = ring;
+        s.previous = ring->previous;
+        s.previous->next = &s;
+        ring->previous = &s;
+        if (front) ring = &s;
+    }
+    s.queued = 1;
+}
+
+void ring_remove(SchedContext& s) {
+    if (s.queued == 0) return;
+    Cpu& cpu = *sys.cpu[s.cpu];
+    SchedContext*& ring = cpu.ready.ring[s.priority];
+    if (s.next == &s) {
+        ring = nullptr;
+        cpu.ready.bitmap &= ~(uint64_t{1} << s.priority);
+    } else {
+        s.next->previous = s.previous;
+        s.previous->next = s.next;
+        if (ring == &s) ring = s.next;
+    }
+    s.next = s.previous = nullptr;
+    s.queued = 0;
+}
+
+void fifo_add(SchedContext& s, Thread& t, bool front) {
+    t.ready_linked = 1;
+    t.ready_next = t.ready_previous = nullptr;
+    if (s.ready_head == nullptr) {
+        s.ready_head = s.ready_tail = &t;
+    } else if (front) {
+        t.ready_next = s.ready_head;
+        s.ready_head->ready_previous = &t;
+        s.ready_head = &t;
+    } else {
+        t.ready_previous = s.ready_tail;
+        s.ready_tail->ready_next = &t;
+        s.ready_tail = &t;
+    }
+}
+
+void fifo_remove(SchedContext& s, Thread& t) {
+    if (t.ready_linked == 0) return;
+    (t.ready_previous != nullptr ? t.ready_previous->ready_next : s.ready_head) = t.ready_next;
+    (t.ready_next != nullptr ? t.ready_next->ready_previous : s.ready_tail) = t.ready_previous;
+    t.ready_next = t.ready_previous = nullptr;
+    t.ready_linked = 0;
+    if (s.ready_head == nullptr) ring_remove(s);
+}
+
+// Queues a thread that is Ready and not running. Returns whether its SchedContext came into the ring by it.
+void enqueue(Thread& t, bool front) {
+    SchedContext& s = *t.sched;
+    Cpu& cpu = *sys.cpu[s.cpu];
+    fifo_add(s, t, front);
+    if (s.queued == 0 && runnable(s)) ring_add(cpu, s, front || cpu.charged == &s);
+}
+
+int top_priority(const Cpu& cpu) { return cpu.ready.bitmap != 0 ? 63 - __builtin_clzll(cpu.ready.bitmap) : -1; }
+
+// Whoever became ready on `cpu` at `priority` may deserve it.
+void consider(Cpu& cpu, unsigned priority) {
+    if (cpu.current != nullptr && cpu.current->sched->priority > priority) return;
+    poke(cpu);
+}
+
+void set_current(Cpu& cpu, Thread* t) {
+    cpu.current = t;
+    if (t != nullptr) t->running_on = &cpu;
+}
+
+// When does something have to happen for the running SchedContext?
+uint64_t limit_of(const Cpu& cpu, const SchedContext& s) {
+    uint64_t ticks = abi::kDeadlineNever;
+    if (s.budget != 0) ticks = s.budget_left;
+    const SchedContext* ring = cpu.ready.ring[s.priority];
+    const bool rivals = s.ready_head != nullptr || (ring != nullptr && (ring != &s || ring->next != &s));
+    if (rivals && s.slice_left < ticks) ticks = s.slice_left;
+    return ticks == abi::kDeadlineNever ? ticks : cpu.charged_since + ticks;
+}
+
+void program_timer(Cpu& cpu, bool exactly) {
+    uint64_t at = cpu.timers.earliest();
+    if (cpu.charged != nullptr) {
+        const uint64_t limit = limit_of(cpu, *cpu.charged);
+        if (limit < at) at = limit;
+    }
+    if (at == cpu.timer_at || (!exactly && at > cpu.timer_at)) return;
+    cpu.timer_at = at;
+    arch::set_timer(at);
+}
+
+// From now on the CPU's time is `s`'s.
+void switch_sched(Cpu& cpu, SchedContext* s) {
+    if (cpu.charged == s) return;
+    charge(cpu, arch::now());
+    cpu.charged = s;
+    if (s != nullptr && (s->budget != 0 || cpu.ready.ring[s->priority] != nullptr || s->ready_head != nullptr)) program_timer(cpu, false);
+}
+
+void throttle(Cpu& cpu, SchedContext& s) {
+    s.throttled = 1;
+    ring_remove(s);
+    cpu.need_schedule = 1;
+    if (!s.replenish.armed()) {
+        s.replenish.kind = TimerKind::SchedContext;
+        cpu.timers.insert(s.replenish, s.period_start + s.period);
+    }
+}
+
+}  // namespace
+
+uint64_t us_to_ticks(uint64_t us) { return us * (sys.tsc_khz / 100) / 10; }
+
+Cpu& home_cpu(const Thread& t) { return *sys.cpu[t.sched != nullptr ? t.sched->cpu : 0]; }
+
+void charge(Cpu& cpu, uint64_t now) {
+    SchedContext* s = cpu.charged;
+    const uint64_t ticks = now - cpu.charged_since;
+    cpu.charged_since = now;
+    if (s == nullptr) return;
+    s->consumed += ticks;
+    s->slice_left = s->slice_left > ticks ? s->slice_left - ticks : 0;
+    if (s->budget == 0) return;
+    if (now - s->period_start >= s->period) {
+        s->period_start = now - ticks;
+        s->budget_left = s->budget;
+    }
+    s->budget_left = s->budget_left > ticks ? s->budget_left - ticks : 0;
+    if (s->budget_left == 0 && s->throttled == 0) throttle(cpu, *s);
+}
+
+void make_ready(Thread& t) {
+    t.state = ThreadState::Ready;
+    if (t.suspended != 0 || t.sched == nullptr || t.root == nullptr || t.ready_linked != 0 || t.running_on != nullptr) return;
+    enqueue(t, false);
+    if (t.sched->queued != 0) consider(*sys.cpu[t.sched->cpu], t.sched->priority);
+}
+
+void block_current(Cpu& cpu) {
+    cpu.current->running_on = nullptr;
+    cpu.current = nullptr;
+    cpu.need_schedule = 1;
+}
+
+// The caller has set `next` to Ready and knows that its SchedContext belongs to this CPU.
+void run_directly(Cpu& cpu, Thread& next) {
+    SchedContext* s = next.sched;
+    if (cpu.current != nullptr) {
+        cpu.current->running_on = nullptr;
+        cpu.current = nullptr;
+    }
+    if (next.suspended == 0 && next.root != nullptr && s != nullptr && runnable(*s) && (cpu.ready.bitmap >> s->priority) <= 1 && cpu.need_schedule == 0) {
+        set_current(cpu, &next);
+        if (cpu.charged != s) switch_sched(cpu, s);
+        return;
+    }
+    cpu.need_schedule = 1;
+    if (next.suspended == 0 && next.root != nullptr && s != nullptr) enqueue(next, true);
+}
+
+void stop_running(Thread& t) {
+    if (t.running_on != nullptr) {
+        Cpu& cpu = *t.running_on;
+        if (&cpu != sys.here) {
+            arch::stop_remote(cpu.id, t);
+            arch::send_resched(cpu.id);
+        }
+        t.running_on = nullptr;
+        cpu.current = nullptr;
+        cpu.need_schedule = 1;
+    } else if (t.ready_linked != 0) {
+        fifo_remove(*t.sched, t);
+    }
+}
+
+void rotate(Cpu& cpu) {
+    cpu.rotate = 1;
+    cpu.need_schedule = 1;
+}
+
+void poke(Cpu& cpu) {
+    if (cpu.need_schedule != 0) return;
+    cpu.need_schedule = 1;
+    if (&cpu != sys.here) arch::send_resched(cpu.id);  // here, every entry ends with schedule()
+}
+
+namespace {
+
+// Takes cpu.current off the CPU if another thread should have it.
+void give_way(Cpu& cpu) {
+    Thread& current = *cpu.current;
+    SchedContext& s = *current.sched;
+    const int best = top_priority(cpu);
+    const bool can_stay = runnable(s) && s.cpu == cpu.id;
+    const bool behind = can_stay && (cpu.rotate != 0 || s.slice_left == 0);
+    if (s.slice_left == 0) s.slice_left = s.quantum;
+    if (can_stay && best <= s.priority && !(behind && best == s.priority)) return;
+    current.running_on = nullptr;
+    cpu.current = nullptr;
+    if (behind) ring_remove(s);
+    enqueue(current, !behind);
+    if (behind && s.queued != 0 && s.next != &s) {  // last in its ring, whatever enqueue thought best
+        ring_remove(s);
+        ring_add(cpu, s, false);
+    }
+    if (s.cpu != cpu.id && s.queued != 0) consider(*sys.cpu[s.cpu], s.priority);
+}
+
+void take_best(Cpu& cpu) {
+    const int priority = top_priority(cpu);
+    if (priority < 0) {
+        cpu.charged = nullptr;
+        return;
+    }
+    SchedContext& s = *cpu.ready.ring[priority];
+    Thread& next = *s.ready_head;
+    fifo_remove(s, next);
+    set_current(cpu, &next);
+    cpu.charged = &s;
+    if (s.slice_left == 0) s.slice_left = s.quantum;
+}
+
+}  // namespace
+
+void schedule(Cpu& cpu) {
+    for (;;) {
+        charge(cpu, arch::now());
+        cpu.need_schedule = 0;
+        if (cpu.current != nullptr) give_way(cpu);
+        cpu.rotate = 0;
+        if (cpu.current == nullptr) take_best(cpu);
+        if (cpu.current == nullptr || cpu.current->guest == nullptr || !guest_must_leave(*cpu.current)) break;
+        guest_leave(*cpu.current);
+        if (cpu.need_schedule == 0) break;
+    }
+    program_timer(cpu, true);
+}
+
+void set_sched(Thread& t, SchedContext* sched) {
+    if (t.sched == sched) return;
+    if (t.sched != nullptr) {
+        (t.user_previous != nullptr ? t.user_previous->user_next : t.sched->users) = t.user_next;
+        if (t.user_next != nullptr) t.user_next->user_previous = t.user_previous;
+        t.user_next = t.user_previous = nullptr;
+    }
+    t.sched = sched;
+    if (sched == nullptr) return;
+    t.user_next = sched->users;
+    if (t.user_next != nullptr) t.user_next->user_previous = &t;
+    sched->users = &t;
+}
+
+void sched_paused_changed(SchedContext& s) {
+    Cpu& cpu = *sys.cpu[s.cpu];
+    if (!runnable(s)) {
+        ring_remove(s);
+        if (cpu.current != nullptr && cpu.current->sched == &s) {
+            Thread& t = *cpu.current;
+            stop_running(t);
+            enqueue(t, true);
+        }
+    } else if (s.ready_head != nullptr && s.queued == 0) {
+        ring_add(cpu, s, false);
+        consider(cpu, s.priority);
+    }
+}
+
+void sched_move(SchedContext& s, uint32_t to, uint8_t priority) {
+    Cpu& cpu = *sys.cpu[s.cpu];
+    Thread* running = cpu.current != nullptr && cpu.current->sched == &s ? cpu.current : nullptr;
+    if (running != nullptr) stop_running(*running);
+    if (cpu.charged == &s) {
+        charge(cpu, arch::now());
+        cpu.charged = nullptr;
+    }
+    ring_remove(s);
+    TimerHeap::remove(s.replenish);
+    s.throttled = 0;
+    s.cpu = to;
+    s.priority = priority;
+    if (running != nullptr) enqueue(*running, true);
+    if (s.ready_head != nullptr && s.queued == 0 && runnable(s)) ring_add(*sys.cpu[to], s, false);
+    if (s.queued != 0) consider(*sys.cpu[to], priority);
+}
+
+bool sched_destroy_step(SchedContext& s) {
+    if (Thread* t = s.users; t != nullptr) {  // a passive server that runs on it: stays where it is until it is given time again
+        stop_running(*t);
+        set_sched(*t, nullptr);
+        return false;
+    }
+    ring_remove(s);
+    TimerHeap::remove(s.replenish);
+    for (uint32_t i = 0; i < sys.cpus; ++i) {
+        if (sys.cpu[i]->charged == &s) sys.cpu[i]->charged = nullptr;
+    }
+    return true;
+}
+
+void arm_timer(Thread& t, uint64_t deadline) {
+    if (deadline == abi::kDeadlineNever) return;
+    Cpu& cpu = home_cpu(t);
+    t.timer.kind = TimerKind::Thread;
+    cpu.timers.insert(t.timer, deadline);
+    if (&cpu == sys.here) {
+        program_timer(cpu, false);
+    } else {
+        arch::send_resched(cpu.id);
+    }
+}
+
+// At most this many deadlines at once; the rest follows after the interrupts that wait.
+constexpr unsigned kTimersPerInterrupt = 64;
+
+void handle_timer(Cpu& cpu, uint64_t now) {
+    sys.here = &cpu;
+    cpu.timer_at = abi::kDeadlineNever;
+    charge(cpu, now);
+    for (unsigned i = 0; i < kTimersPerInterrupt && cpu.timers.earliest() <= now; ++i) {
+        Timer& timer = *cpu.timers.top;
+        TimerHeap::remove(timer);
+        if (timer.kind == TimerKind::SchedContext) {
+            SchedContext& s = *reinterpret_cast<SchedContext*>(reinterpret_cast<char*>(&timer) - __builtin_offsetof(SchedContext, replenish));
+            s.budget_left = s.budget;
+            s.throttled = 0;
+            sched_paused_changed(s);
+        } else {
+            Thread& t = *reinterpret_cast<Thread*>(reinterpret_cast<char*>(&timer) - __builtin_offsetof(Thread, timer));
+            if (t.guest != nullptr) {
+                t.guest_timeout = 1;
+                poke(home_cpu(t));
+            } else {
+                finish_wait(t, Status::Timeout);
+            }
+        }
+    }
+    schedule(cpu);
+}
+
+void handle_resched(Cpu& cpu) {
+    sys.here = &cpu;
+    schedule(cpu);
+}
+
+// ---- system calls
+
+Status sys_yield(Cpu& cpu, Thread&, UserContext&) {
+    rotate(cpu);
+    return Status::Ok;
+}
+
+Status sys_sched_configure(Cpu&, Thread& t, UserContext& u) {
+    const auto control = lookup(t, CapAddr{u.rdi}, ObjectType::SchedControl, rights::kControl);
+    if (!control) return control.status();
+    const auto slot = lookup(t, CapAddr{u.rsi}, ObjectType::SchedContext, rights::kWrite);
+    if (!slot) return slot.status();
+    const uint64_t weight = u.r8, budget = u.r9 & 0xffff'ffff, period = u.r9 >> 32;
+    if (u.rdx >= sys.cpus || u.r10 >= abi::kPriorities || weight == 0 || weight > 0xffff) return Status::BadArgument;
+    if (budget != 0 && (period < budget || budget < kShortestBudgetUs)) return Status::BadArgument;
+    if (control->badge != 0 && u.r10 > (control->badge & 0xff)) return Status::NoRights;
+    SchedContext& s = *slot->as<SchedContext>();
+    sched_move(s, static_cast<uint32_t>(u.rdx), static_cast<uint8_t>(u.r10));
+    s.weight = static_cast<uint32_t>(weight);
+    s.quantum = us_to_ticks(kQuantumUs) * weight / abi::kWeightDefault;
+    if (s.quantum == 0) s.quantum = 1;
+    s.slice_left = s.quantum;
+    s.budget = s.budget_left = us_to_ticks(budget);
+    s.period = us_to_ticks(period);
+    s.period_start = arch::now();
+    s.configured = 1;
+    return Status::Ok;
+}
+
+Status sys_sched_read(Cpu& cpu, Thread& t, UserContext& u) {
+    const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::SchedContext, rights::kRead);
+    if (!slot) return slot.status();
+    SchedContext& s = *slot->as<SchedContext>();
+    charge(cpu, arch::now());
+    u.rdx = s.consumed;
+    u.r10 = s.cpu | (uint64_t{s.priority} << 8) | (uint64_t{s.weight} << 16) | (uint64_t{s.paused} << 32);
+    return Status::Ok;
+}
+
+Status sys_sched_pause(Cpu&, Thread& t, UserContext& u) {
+    const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::SchedContext, rights::kWrite);
+    if (!slot) return slot.status();
+    if (u.rsi > 1) return Status::BadArgument;
+    SchedContext& s = *slot->as<SchedContext>();
+    s.paused = static_cast<uint8_t>(u.rsi);
+    sched_paused_changed(s);
+    return Status::Ok;
+}
+
+}  // namespace bulkhead::core
