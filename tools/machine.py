@@ -17,7 +17,7 @@ from terminal import Screen
 PROMPT = "dom0# "
 # How much longer than the times written in calls a slow or busy host may take.
 PATIENCE = float(os.environ.get("BULKHEAD_PATIENCE", "2"))
-DEAD = re.compile(r"^(?:\(kernel\) |\[kernel\] )?(?:KERNEL PANIC|PANIC|panic:)")
+DEAD = re.compile(r"^kernel panic: ")
 
 
 class Timeout(Failure):
