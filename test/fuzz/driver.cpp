@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzz target without libFuzzer, so that CI exercises it with g++ and its sanitizers: first every seed, then
-// mutations of them from a fixed pseudo-random sequence. A crash leaves its input in the file named at the start.
+// Runs a fuzz target without libFuzzer, so that CI exercises it with g++ and its sanitizers: first every
+// seed, then mutations of them from a fixed pseudo-random sequence. A crash leaves its input in the file
+// named at the start.
 //
 //   usage: TARGET SEED_FOLDER [COUNT [RANDOM_SEED]]
 #include <algorithm>
@@ -13,6 +14,9 @@
 #include <random>
 #include <string>
 #include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -37,8 +41,9 @@ std::vector<Bytes> read_seeds(const char* folder) {
 }
 
 class Mutator {
-public:
-    Mutator(const std::vector<Bytes>& seeds, std::uint64_t random_seed) : seeds_(seeds), random_(random_seed) {}
+  public:
+    Mutator(const std::vector<Bytes>& seeds, std::uint64_t random_seed)
+        : seeds_(seeds), random_(random_seed) {}
 
     Bytes next() {
         Bytes bytes = seeds_[below(seeds_.size())];
@@ -47,12 +52,13 @@ public:
         return bytes;
     }
 
-private:
+  private:
     std::size_t below(std::size_t limit) { return static_cast<std::size_t>(random_() % limit); }
     std::ptrdiff_t place(const Bytes& bytes) { return static_cast<std::ptrdiff_t>(below(bytes.size() + 1)); }
 
     void mutate(Bytes& bytes) {
-        static constexpr std::uint8_t kEdges[] = {0x00, 0x01, 0x7f, 0x80, 0xff, '\n', '"', '\'', '[', ']', '\\', '0', '-', ' '};
+        static constexpr std::uint8_t kEdges[] = {0x00, 0x01, 0x7f, 0x80, 0xff, '\n', '"',
+                                                  '\'', '[',  ']',  '\\', '0',  '-',  ' '};
         if (bytes.empty()) bytes.push_back(static_cast<std::uint8_t>(random_()));
         const auto at = below(bytes.size());
         switch (below(8)) {
@@ -63,19 +69,23 @@ private:
             case 4: bytes.resize(at); break;
             case 5: {
                 const auto length = 1 + below(std::min<std::size_t>(bytes.size() - at, 64));
-                bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at + length));
+                bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                            bytes.begin() + static_cast<std::ptrdiff_t>(at + length));
                 break;
             }
             case 6: {  // repeat a piece
                 const auto length = 1 + below(std::min<std::size_t>(bytes.size() - at, 64));
-                const Bytes piece(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at + length));
+                const Bytes piece(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                                  bytes.begin() + static_cast<std::ptrdiff_t>(at + length));
                 bytes.insert(bytes.begin() + place(bytes), piece.begin(), piece.end());
                 break;
             }
             default: {  // splice another seed's end
                 const Bytes& other = seeds_[below(seeds_.size())];
                 bytes.resize(at);
-                bytes.insert(bytes.end(), other.begin() + static_cast<std::ptrdiff_t>(below(other.size() + 1)), other.end());
+                bytes.insert(bytes.end(),
+                             other.begin() + static_cast<std::ptrdiff_t>(below(other.size() + 1)),
+                             other.end());
             }
         }
     }
@@ -84,22 +94,31 @@ private:
     std::mt19937_64 random_;
 };
 
-// The input is on disk before it runs, because a sanitizer's report ends the process.
+// The input is on disk before it runs, because a sanitizer's report ends the process. One open file,
+// rewritten in place: creating it anew for each input makes file systems flush it each time.
 class Recorder {
-public:
-    explicit Recorder(const std::string& path) : path_(path) {}
-    ~Recorder() { std::remove(path_.c_str()); }
+  public:
+    explicit Recorder(const std::string& path)
+        : path_(path), file_(open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) {}
+    Recorder(const Recorder&) = delete;
+    Recorder& operator=(const Recorder&) = delete;
+    ~Recorder() {
+        close(file_);
+        std::remove(path_.c_str());
+    }
 
     void run(const Bytes& bytes) const {
-        if (std::FILE* file = std::fopen(path_.c_str(), "wb")) {
-            std::fwrite(bytes.data(), 1, bytes.size(), file);
-            std::fclose(file);
+        const auto written = pwrite(file_, bytes.data(), bytes.size(), 0);
+        if (written < 0 || ftruncate(file_, written) != 0) {
+            std::fprintf(stderr, "cannot write %s\n", path_.c_str());
+            std::exit(2);
         }
         LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
     }
 
-private:
+  private:
     std::string path_;
+    int file_;
 };
 
 }  // namespace
@@ -117,7 +136,8 @@ int main(int count, char** words) {
         return 2;
     }
     const std::string path = std::string(words[0]) + ".input";
-    std::printf("%zu seeds, %llu mutations, random seed %llu; after a crash the input is in %s\n", seeds.size(), rounds, random_seed, path.c_str());
+    std::printf("%zu seeds, %llu mutations, random seed %llu; after a crash the input is in %s\n",
+                seeds.size(), rounds, random_seed, path.c_str());
     std::fflush(stdout);
     const Recorder recorder(path);
     for (const auto& seed : seeds) recorder.run(seed);

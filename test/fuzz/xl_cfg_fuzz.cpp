@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text as an xl.cfg: no crash, an error has a place, and what is accepted is within the documented limits.
+// Any text as an xl.cfg: no crash, an error has a place, and what is accepted is within the documented
+// limits.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -20,7 +21,8 @@ void check_limits(const DomainConfig& config) {
     require(!config.kernel.empty());
     require(config.memory_mib >= DomainConfig::kMinMemoryMib && config.memory_mib <= config.max_memory_mib);
     require(config.max_memory_mib <= DomainConfig::kMaxMemoryMib);
-    require(config.vcpus >= 1 && config.vcpus <= config.max_vcpus && config.max_vcpus <= DomainConfig::kMaxVcpus);
+    require(config.vcpus >= 1 && config.vcpus <= config.max_vcpus &&
+            config.max_vcpus <= DomainConfig::kMaxVcpus);
     require(config.cpu_weight >= 1 && config.cpu_weight <= 65535);
     require(config.affinity.empty() || config.affinity.size() == config.max_vcpus);
     for (const auto& set : config.affinity) {
@@ -46,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check_limits(*config);
     } else {
         require(!config.error().empty());
-        for (const auto& error : config.error()) require(error.sentence.ends_with('.') || error.sentence.ends_with(')'));
+        for (const auto& error : config.error())
+            require(error.sentence.ends_with('.') || error.sentence.ends_with(')'));
     }
     return 0;
 }

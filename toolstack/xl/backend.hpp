@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `xl` and the dom0 shell need from the machine: one virtual method per primitive. dom0 implements it on capabilities
-// and channels; the tests implement it in memory. One thread calls it. A method returns when the thing is done or has
-// failed; only wait() and attach_console() may block for long, and they say how they end.
+// What `xl` and the dom0 shell need from the machine: one virtual method per primitive. dom0 implements it on
+// capabilities and channels; the tests implement it in memory. One thread calls it. A method returns when the
+// thing is done or has failed; only wait() and attach_console() may block for long, and they say how they
+// end.
 #pragma once
 
 #include <array>
@@ -24,7 +25,14 @@ using DomainId = std::uint32_t;
 enum class DomainKind : std::uint8_t { Dom0, StubDomain, Guest };
 
 // The numbers of SCHEDOP_shutdown.
-enum class ShutdownReason : std::uint8_t { Poweroff = 0, Reboot = 1, Suspend = 2, Crash = 3, Watchdog = 4, SoftReset = 5 };
+enum class ShutdownReason : std::uint8_t {
+    Poweroff = 0,
+    Reboot = 1,
+    Suspend = 2,
+    Crash = 3,
+    Watchdog = 4,
+    SoftReset = 5
+};
 
 struct DomainInfo {
     DomainId id = 0;
@@ -35,9 +43,9 @@ struct DomainInfo {
     ShutdownReason reason = ShutdownReason::Poweroff;  // when `shutdown`
     std::uint64_t memory_kib = 0;
     std::uint64_t max_memory_kib = 0;
-    std::uint32_t vcpus = 0;         // online
-    std::uint64_t cpu_time_ns = 0;   // consumed by all its vCPUs or threads
-    std::uint64_t uptime_ns = 0;     // since it was created
+    std::uint32_t vcpus = 0;        // online
+    std::uint64_t cpu_time_ns = 0;  // consumed by all its vCPUs or threads
+    std::uint64_t uptime_ns = 0;    // since it was created
 };
 
 struct VcpuInfo {
@@ -50,10 +58,10 @@ struct VcpuInfo {
 
 struct PhysInfo {
     std::string host = "bulkhead";
-    std::string release;        // of Bulkhead
-    std::string version;        // how it was built
+    std::string release;  // of Bulkhead
+    std::string version;  // how it was built
     std::string commit;
-    std::string command_line;   // of the hypervisor
+    std::string command_line;  // of the hypervisor
     std::string compiler;
     std::string compile_date;
     std::uint32_t nr_cpus = 0;
@@ -78,8 +86,8 @@ struct CapabilityInfo {
     DomainId domain = 0;
     std::string domain_name;
     std::uint64_t slot = 0;
-    std::string type;      // "Untyped", "Frame", …
-    std::string rights;    // "rwx", "-" …
+    std::string type;    // "Untyped", "Frame", …
+    std::string rights;  // "rwx", "-" …
     std::uint64_t badge = 0;
     std::uint64_t object = 0;
     std::uint64_t parent = 0;  // object id of the parent in the derivation tree; 0: none
@@ -95,7 +103,7 @@ struct DomainEnd {
 enum class ConsoleEnd : std::uint8_t { Detached /* Ctrl-] */, DomainGone };
 
 class Backend {
-public:
+  public:
     virtual ~Backend() = default;
 
     // Domains, in ascending order of their ID. Stub domains are domains.
@@ -103,9 +111,11 @@ public:
     virtual Result<std::vector<VcpuInfo>> vcpus(DomainId domain) = 0;
     virtual Result<DomainConfig> config(DomainId domain) = 0;  // of guests only
 
-    // Builds a domain, left paused. `config.uuid` is set; the images are what the file tree has at config.kernel and
-    // config.ramdisk (empty: no ramdisk) and are not needed after the call. On failure nothing of the domain remains.
-    virtual Result<DomainId> create(const DomainConfig& config, std::span<const std::byte> kernel, std::span<const std::byte> ramdisk) = 0;
+    // Builds a domain, left paused. `config.uuid` is set; the images are what the file tree has at
+    // config.kernel and config.ramdisk (empty: no ramdisk) and are not needed after the call. On failure
+    // nothing of the domain remains.
+    virtual Result<DomainId> create(const DomainConfig& config, std::span<const std::byte> kernel,
+                                    std::span<const std::byte> ramdisk) = 0;
     virtual Result<void> pause(DomainId domain) = 0;
     virtual Result<void> unpause(DomainId domain) = 0;
     virtual Result<void> destroy(DomainId domain) = 0;
@@ -117,7 +127,8 @@ public:
 
     // nullopt after the timeout. A domain that is already gone has died.
     virtual Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) = 0;
-    // Connects the operator's terminal to the domain's console, its log first; returns at Ctrl-] or when the domain is gone.
+    // Connects the operator's terminal to the domain's console, its log first; returns at Ctrl-] or when the
+    // domain is gone.
     virtual Result<ConsoleEnd> attach_console(DomainId domain) = 0;
 
     virtual Result<PhysInfo> physinfo() = 0;
@@ -134,9 +145,11 @@ public:
     virtual void sleep_ms(std::uint64_t duration) = 0;
     virtual std::array<std::uint8_t, 16> random_bytes() = 0;
 
-    // dom0's file tree: absolute, normalized paths ("/etc/xen/a.cfg"). What a span shows stays until dom0 ends.
+    // dom0's file tree: absolute, normalized paths ("/etc/xen/a.cfg"). What a span shows stays until dom0
+    // ends.
     virtual Result<std::span<const std::byte>> file(std::string_view path) = 0;
-    virtual Result<std::vector<std::string>> list_directory(std::string_view path) = 0;  // names; directories end in '/'
+    virtual Result<std::vector<std::string>> list_directory(
+        std::string_view path) = 0;  // names; directories end in '/'
 
     virtual Xenstore& xenstore() = 0;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every command gets, and how `xl` finds its subcommands. A command prints, and returns its exit status; it keeps nothing.
+// What every command gets, and how `xl` finds its subcommands. A command prints, and returns its exit status;
+// it keeps nothing.
 #pragma once
 
 #include <optional>
@@ -33,7 +34,7 @@ struct Subcommand {
     std::string_view options;  // the lines below "Options:", or ""
     std::size_t least_operands;
     std::size_t most_operands;
-    bool changes;              // `xl -N` does not run it
+    bool changes;  // `xl -N` does not run it
     std::span<const OptionSpec> specs;
     int (*run)(Context&, const Arguments&);
 };
@@ -51,7 +52,8 @@ int report(Context& context, std::string_view who, const Error& error);
 // A domain by ID or name; prints Xen's message when there is none.
 std::optional<DomainInfo> find_domain(Context& context, std::string_view id_or_name);
 
-// Waits for a domain's end in slices, so that Ctrl-C ends the waiting (then nullopt inside). Other threads of dom0 go on.
+// Waits for a domain's end in slices, so that Ctrl-C ends the waiting (then nullopt inside). Other threads of
+// dom0 go on.
 Result<std::optional<DomainEnd>> wait_interruptibly(Context& context, DomainId domain, WaitFor what);
 
 }  // namespace bulkhead::xl

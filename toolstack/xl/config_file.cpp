@@ -6,17 +6,20 @@
 
 namespace bulkhead::xl {
 
-std::string Place::text() const { return format("%s:%zu:%zu", file.c_str(), line, column); }
+std::string Place::text() const {
+    return format("%s:%zu:%zu", file.c_str(), line, column);
+}
 
 namespace {
 
 std::unexpected<Error> expected_here(const Token& found, const std::string& wanted) {
-    return fail(ErrorKind::Invalid, found.place.text() + ": expected " + wanted + ", found " + describe(found) + ".");
+    return fail(ErrorKind::Invalid,
+                found.place.text() + ": expected " + wanted + ", found " + describe(found) + ".");
 }
 
 // One token of look-ahead; the first lexical error ends everything.
 class Parser {
-public:
+  public:
     Parser(std::string_view file, std::string_view text) : lexer_(file, text) {}
 
     Result<void> advance() {
@@ -28,7 +31,9 @@ public:
 
     const Token& token() const { return token_; }
     bool is(TokenKind kind) const { return token_.kind == kind; }
-    bool ends_statement() const { return is(TokenKind::Newline) || is(TokenKind::Semicolon) || is(TokenKind::End); }
+    bool ends_statement() const {
+        return is(TokenKind::Newline) || is(TokenKind::Semicolon) || is(TokenKind::End);
+    }
 
     // Lists nest, so this recurses; kMaxNesting bounds the stack.
     Result<ConfigValue> value(std::size_t depth) {
@@ -41,9 +46,13 @@ public:
         }
         if (!is(TokenKind::Open)) {
             if (is(TokenKind::Key)) return expected_here(token_, "a quoted string, a number or '['");
-            return expected_here(token_, depth == 0 ? "a string, a number or '['" : "a string, a number, '[' or ']'");
+            return expected_here(token_,
+                                 depth == 0 ? "a string, a number or '['" : "a string, a number, '[' or ']'");
         }
-        if (depth == ConfigFile::kMaxNesting) return fail(ErrorKind::Invalid, token_.place.text() + format(": expected at most %zu nested lists.", ConfigFile::kMaxNesting));
+        if (depth == ConfigFile::kMaxNesting)
+            return fail(ErrorKind::Invalid,
+                        token_.place.text() +
+                            format(": expected at most %zu nested lists.", ConfigFile::kMaxNesting));
         result.is_list = true;
         if (auto ok = advance_in_list(); !ok) return std::unexpected(ok.error());
         while (!is(TokenKind::Close)) {
@@ -59,7 +68,7 @@ public:
         return result;
     }
 
-private:
+  private:
     Result<void> skip_newlines() {
         while (is(TokenKind::Newline)) {
             if (auto ok = advance(); !ok) return ok;
@@ -93,7 +102,10 @@ Result<void> ConfigFile::apply(ConfigSetting setting, bool extend) {
             return {};
         }
         if (known.value.is_list != setting.value.is_list) {
-            return fail(ErrorKind::Invalid, setting.value.place.text() + ": expected " + (known.value.is_list ? "a list" : "a string") + " after '" + setting.key + " +=', because that is what " + known.place.text() + " gave it.");
+            return fail(ErrorKind::Invalid, setting.value.place.text() + ": expected " +
+                                                (known.value.is_list ? "a list" : "a string") + " after '" +
+                                                setting.key + " +=', because that is what " +
+                                                known.place.text() + " gave it.");
         }
         known.value.atom += setting.value.atom;
         for (auto& item : setting.value.items) known.value.items.push_back(std::move(item));
@@ -104,7 +116,9 @@ Result<void> ConfigFile::apply(ConfigSetting setting, bool extend) {
 }
 
 Result<void> ConfigFile::append(std::string_view file, std::string_view text) {
-    if (text.size() > kMaxBytes) return fail(ErrorKind::Invalid, std::string(file) + ":1:1: expected a configuration of at most " + std::to_string(kMaxBytes) + " bytes.");
+    if (text.size() > kMaxBytes)
+        return fail(ErrorKind::Invalid, std::string(file) + ":1:1: expected a configuration of at most " +
+                                            std::to_string(kMaxBytes) + " bytes.");
     Parser parser(file, text);
     if (auto ok = parser.advance(); !ok) return ok;
     while (!parser.is(TokenKind::End)) {
@@ -118,7 +132,8 @@ Result<void> ConfigFile::append(std::string_view file, std::string_view text) {
         setting.place = parser.token().place;
         if (auto ok = parser.advance(); !ok) return ok;
         const bool extend = parser.is(TokenKind::Extend);
-        if (!extend && !parser.is(TokenKind::Assign)) return expected_here(parser.token(), "'=' or '+=' after '" + setting.key + "'");
+        if (!extend && !parser.is(TokenKind::Assign))
+            return expected_here(parser.token(), "'=' or '+=' after '" + setting.key + "'");
         if (auto ok = parser.advance(); !ok) return ok;
         auto value = parser.value(0);
         if (!value) return std::unexpected(value.error());

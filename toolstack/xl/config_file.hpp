@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The syntax of xl.cfg(5) and nothing of its meaning: text in, a list of assignments out, each with its place.
-// The text may be anything at all; the cost is linear in its length and nesting is bounded.
+// The syntax of xl.cfg(5) and nothing of its meaning: text in, a list of assignments out, each with its
+// place. The text may be anything at all; the cost is linear in its length and nesting is bounded.
 //
 //   file       := { [ assignment ] ( NEWLINE | ';' ) } [ assignment ]
 //   assignment := KEY ( '=' | '+=' ) value
-//   value      := STRING | NUMBER | '[' { NEWLINE } [ value { ',' value } [ ',' ] ] ']'     NEWLINEs may stand between the tokens of a list
-//   KEY        := [a-z] [a-z0-9_]*          NUMBER := [0-9] [0-9a-fx]*          '#' begins a comment up to the end of the line
-//   STRING     := '…' or "…" on one line, with the escapes \a \b \f \n \r \t \v \\ \' \" \? \xHH \ooo
+//   value      := STRING | NUMBER | '[' { NEWLINE } [ value { ',' value } [ ',' ] ] ']'     NEWLINEs may
+//   stand between the tokens of a list KEY        := [a-z] [a-z0-9_]*          NUMBER := [0-9] [0-9a-fx]* '#'
+//   begins a comment up to the end of the line STRING     := '…' or "…" on one line, with the escapes \a \b
+//   \f \n \r \t \v \\ \' \" \? \xHH \ooo
 #pragma once
 
 #include <cstddef>
@@ -29,8 +30,8 @@ struct Place {
 // A string and a number are one kind, as in Xen: `vcpus="2"` and `vcpus=2` mean the same.
 struct ConfigValue {
     bool is_list = false;
-    std::string atom;                 // when not a list
-    std::vector<ConfigValue> items;   // when a list
+    std::string atom;                // when not a list
+    std::vector<ConfigValue> items;  // when a list
     Place place;
 };
 
@@ -41,7 +42,7 @@ struct ConfigSetting {
 };
 
 class ConfigFile {
-public:
+  public:
     static constexpr std::size_t kMaxBytes = 1 << 20;
     static constexpr std::size_t kMaxNesting = 16;
 
@@ -52,7 +53,7 @@ public:
     const std::vector<ConfigSetting>& settings() const { return settings_; }
     const ConfigSetting* find(std::string_view key) const;
 
-private:
+  private:
     Result<void> apply(ConfigSetting setting, bool extend);
 
     std::vector<ConfigSetting> settings_;  // one per key, in order of first appearance

@@ -7,10 +7,18 @@ namespace bulkhead::xl {
 
 namespace {
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_octal(char c) { return c >= '0' && c <= '7'; }
-bool is_word(char c) { return is_lower(c) || is_digit(c) || c == '_' || (c >= 'A' && c <= 'Z'); }
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'z';
+}
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_octal(char c) {
+    return c >= '0' && c <= '7';
+}
+bool is_word(char c) {
+    return is_lower(c) || is_digit(c) || c == '_' || (c >= 'A' && c <= 'Z');
+}
 
 int hex_value(char c) {
     if (is_digit(c)) return c - '0';
@@ -19,7 +27,9 @@ int hex_value(char c) {
     return -1;
 }
 
-std::unexpected<Error> refuse(const Place& place, const std::string& why) { return fail(ErrorKind::Invalid, place.text() + ": " + why); }
+std::unexpected<Error> refuse(const Place& place, const std::string& why) {
+    return fail(ErrorKind::Invalid, place.text() + ": " + why);
+}
 
 }  // namespace
 
@@ -70,16 +80,24 @@ Result<Token> ConfigLexer::word(TokenKind kind) {
     Token token{kind, {}, here()};
     while (!at_end() && is_word(peek())) token.text += take();
     for (const char c : token.text) {
-        if (kind == TokenKind::Key && c >= 'A' && c <= 'Z') return refuse(token.place, "expected a key of lower-case letters, digits and '_', found '" + token.text + "'.");
-        if (kind == TokenKind::Number && hex_value(c) < 0 && c != 'x' && c != 'X') return refuse(token.place, "expected a number, found '" + token.text + "'; strings need quotes.");
+        if (kind == TokenKind::Key && c >= 'A' && c <= 'Z')
+            return refuse(token.place, "expected a key of lower-case letters, digits and '_', found '" +
+                                           token.text + "'.");
+        if (kind == TokenKind::Number && hex_value(c) < 0 && c != 'x' && c != 'X')
+            return refuse(token.place, "expected a number, found '" + token.text + "'; strings need quotes.");
     }
-    if (kind == TokenKind::Number && !parse_number(token.text)) return refuse(token.place, "expected a decimal, octal (0…) or hexadecimal (0x…) number of at most 64 bits, found '" + token.text + "'.");
+    if (kind == TokenKind::Number && !parse_number(token.text))
+        return refuse(
+            token.place,
+            "expected a decimal, octal (0…) or hexadecimal (0x…) number of at most 64 bits, found '" +
+                token.text + "'.");
     return token;
 }
 
 Result<char> ConfigLexer::escape(const Place& opening) {
     const Place place = here();
-    if (at_end() || peek() == '\n') return refuse(opening, "expected a closing quote on the same line; this string has none.");
+    if (at_end() || peek() == '\n')
+        return refuse(opening, "expected a closing quote on the same line; this string has none.");
     const char c = take();
     switch (c) {
         case 'a': return '\a';
@@ -107,7 +125,9 @@ Result<char> ConfigLexer::escape(const Place& opening) {
         value = c - '0';
         for (int i = 0; i < 2 && is_octal(peek()); ++i) value = value * 8 + (take() - '0');
     } else {
-        return refuse(place, "expected one of a b f n r t v \\ ' \" ? xHH or octal digits after a backslash, found '" + printable(std::string(1, c)) + "'.");
+        return refuse(
+            place, "expected one of a b f n r t v \\ ' \" ? xHH or octal digits after a backslash, found '" +
+                       printable(std::string(1, c)) + "'.");
     }
     if (value == 0 || value > 255) return refuse(place, "expected an escape for a byte from 1 to 255.");
     return static_cast<char>(value);
@@ -117,7 +137,9 @@ Result<Token> ConfigLexer::quoted() {
     Token token{TokenKind::String, {}, here()};
     const char quote = take();
     for (;;) {
-        if (at_end() || peek() == '\n') return refuse(token.place, format("expected a closing %c on the same line; this string has none.", quote));
+        if (at_end() || peek() == '\n')
+            return refuse(token.place,
+                          format("expected a closing %c on the same line; this string has none.", quote));
         const Place place = here();
         const char c = take();
         if (c == quote) return token;
@@ -157,8 +179,10 @@ Result<Token> ConfigLexer::next() {
             return refuse(place, "expected '+=', found '+' alone.");
         default: break;
     }
-    if (c > ' ' && c <= '~') return refuse(place, format("expected a key, a value or punctuation, found '%c'.", c));
-    return refuse(place, format("expected a key, a value or punctuation, found the byte 0x%02x.", static_cast<unsigned>(static_cast<unsigned char>(c))));
+    if (c > ' ' && c <= '~')
+        return refuse(place, format("expected a key, a value or punctuation, found '%c'.", c));
+    return refuse(place, format("expected a key, a value or punctuation, found the byte 0x%02x.",
+                                static_cast<unsigned>(static_cast<unsigned char>(c))));
 }
 
 }  // namespace bulkhead::xl

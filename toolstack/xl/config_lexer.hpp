@@ -21,11 +21,11 @@ struct Token {
 std::string describe(const Token& token);
 
 class ConfigLexer {
-public:
+  public:
     ConfigLexer(std::string_view file, std::string_view text) : file_(file), text_(text) {}
     Result<Token> next();
 
-private:
+  private:
     bool at_end() const { return at_ == text_.size(); }
     char peek() const { return at_end() ? '\0' : text_[at_]; }
     char take();

@@ -21,13 +21,19 @@ std::string_view trim(std::string_view text) {
 
 Result<CpuSet> parse_part(std::string_view part) {
     if (part == "all") return CpuSet::all();
-    if (part.starts_with("node")) return fail(ErrorKind::Unsupported, "'" + printable(part) + "' names a NUMA node, and Bulkhead does not support those yet.");
+    if (part.starts_with("node"))
+        return fail(ErrorKind::Unsupported,
+                    "'" + printable(part) + "' names a NUMA node, and Bulkhead does not support those yet.");
     const auto dash = part.find('-');
     const auto first = parse_decimal(trim(part.substr(0, dash)));
     const auto last = dash == std::string_view::npos ? first : parse_decimal(trim(part.substr(dash + 1)));
-    if (!first || !last) return fail(ErrorKind::Invalid, "expected CPU numbers and ranges as in \"0-3,^1\", or \"all\", found '" + printable(part.substr(0, 40)) + "'.");
+    if (!first || !last)
+        return fail(ErrorKind::Invalid,
+                    "expected CPU numbers and ranges as in \"0-3,^1\", or \"all\", found '" +
+                        printable(part.substr(0, 40)) + "'.");
     if (*last >= CpuSet::kMaxCpus || *first > *last) {
-        return fail(ErrorKind::Invalid, format("the CPU range '%s' is empty or exceeds CPU %zu.", printable(part.substr(0, 40)).c_str(), CpuSet::kMaxCpus - 1));
+        return fail(ErrorKind::Invalid, format("the CPU range '%s' is empty or exceeds CPU %zu.",
+                                               printable(part.substr(0, 40)).c_str(), CpuSet::kMaxCpus - 1));
     }
     CpuSet set;
     for (auto cpu = *first; cpu <= *last; ++cpu) set.bits.set(cpu);
@@ -48,7 +54,9 @@ Result<CpuSet> CpuSet::parse(std::string_view list) {
         (remove ? removed : set).bits |= cpus->bits;
     }
     set.bits &= ~removed.bits;
-    if (set.bits.none()) return fail(ErrorKind::Invalid, "the CPU list '" + printable(list.substr(0, 40)) + "' leaves no CPU to run on.");
+    if (set.bits.none())
+        return fail(ErrorKind::Invalid,
+                    "the CPU list '" + printable(list.substr(0, 40)) + "' leaves no CPU to run on.");
     return set;
 }
 

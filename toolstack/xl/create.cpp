@@ -9,14 +9,19 @@ namespace bulkhead::xl {
 
 namespace {
 
-std::string_view as_text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view as_text(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
-std::string base_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
+std::string base_name(std::string_view path) {
+    return std::string(path.substr(path.rfind('/') + 1));
+}
 
 // The images of a guest, found before anything is built.
 Result<std::span<const std::byte>> image(Backend& backend, const std::string& key, const std::string& path) {
     auto bytes = backend.file(normalize_path(path));
-    if (!bytes) return fail(bytes.error().kind, key + ": cannot read '" + path + "': " + bytes.error().sentence);
+    if (!bytes)
+        return fail(bytes.error().kind, key + ": cannot read '" + path + "': " + bytes.error().sentence);
     if (bytes->empty()) return fail(ErrorKind::Invalid, key + ": '" + path + "' is empty.");
     return bytes;
 }
@@ -25,8 +30,12 @@ Result<void> check_machine(Backend& backend, const DomainConfig& config) {
     const auto domains = backend.domains();
     if (!domains) return std::unexpected(domains.error());
     for (const auto& domain : *domains) {
-        if (domain.name == config.name) return fail(ErrorKind::Exists, format("a domain named '%s' exists already (ID %u).", config.name.c_str(), domain.id));
-        if (config.uuid && domain.uuid == *config.uuid) return fail(ErrorKind::Exists, format("the UUID %s is in use by domain '%s'.", config.uuid->text().c_str(), domain.name.c_str()));
+        if (domain.name == config.name)
+            return fail(ErrorKind::Exists, format("a domain named '%s' exists already (ID %u).",
+                                                  config.name.c_str(), domain.id));
+        if (config.uuid && domain.uuid == *config.uuid)
+            return fail(ErrorKind::Exists, format("the UUID %s is in use by domain '%s'.",
+                                                  config.uuid->text().c_str(), domain.name.c_str()));
     }
     if (config.affinity.empty()) return {};
     const auto machine = backend.physinfo();
@@ -34,7 +43,9 @@ Result<void> check_machine(Backend& backend, const DomainConfig& config) {
     for (const auto& set : config.affinity) {
         bool usable = false;
         for (std::uint32_t cpu = 0; cpu < machine->nr_cpus; ++cpu) usable = usable || set.contains(cpu);
-        if (!usable) return fail(ErrorKind::Invalid, format("cpus: '%s' names none of this machine's %u CPUs.", set.text().c_str(), machine->nr_cpus));
+        if (!usable)
+            return fail(ErrorKind::Invalid, format("cpus: '%s' names none of this machine's %u CPUs.",
+                                                   set.text().c_str(), machine->nr_cpus));
     }
     return {};
 }
@@ -53,7 +64,8 @@ Result<std::string> read_command(const Arguments& arguments, std::string& settin
         } else if (path.empty()) {
             path = operand;
         } else {
-            return fail(ErrorKind::Invalid, "expected one configuration file, found '" + path + "' and '" + operand + "'.");
+            return fail(ErrorKind::Invalid,
+                        "expected one configuration file, found '" + path + "' and '" + operand + "'.");
         }
     }
     return path;
@@ -75,7 +87,8 @@ int attach(Context& context, DomainId id) {
     if (!end) return report(context, "xl", end.error());
     // The guest wrote to the terminal past us, so where its cursor stands is unknown.
     if (*end == ConsoleEnd::Detached) context.console.print("\n");
-    if (*end == ConsoleEnd::DomainGone) context.console.print(format("\nxl: domain %u is gone, and its console with it.\n", id));
+    if (*end == ConsoleEnd::DomainGone)
+        context.console.print(format("\nxl: domain %u is gone, and its console with it.\n", id));
     return kSuccess;
 }
 
@@ -85,17 +98,20 @@ int create(Context& context, const Arguments& arguments) {
     if (!path) return report(context, "xl create", path.error());
     const bool quiet = arguments.has('q');
     const bool dry_run = arguments.has('n');
-    if (!path->empty() && !quiet && !dry_run) context.console.print("Parsing config from " + printable(*path) + "\n");
+    if (!path->empty() && !quiet && !dry_run)
+        context.console.print("Parsing config from " + printable(*path) + "\n");
     auto config = load_config(context, *path, settings);
     if (!config) return kFailure;
-    for (const auto& warning : config->warnings) context.console.print("xl: warning: " + printable(warning) + "\n");
+    for (const auto& warning : config->warnings)
+        context.console.print("xl: warning: " + printable(warning) + "\n");
     if (dry_run) {
         context.console.print("{\n" + config->json(4) + "}\n");
         return kSuccess;
     }
     auto id = build_domain(context.backend, *config);
     if (!id) return report(context, "xl: " + config->name, id.error());
-    // The console keeps a log that attaching shows first, so nothing is lost between the start and the attachment.
+    // The console keeps a log that attaching shows first, so nothing is lost between the start and the
+    // attachment.
     if (!arguments.has('p')) {
         if (auto ok = context.backend.unpause(*id); !ok) {
             static_cast<void>(context.backend.destroy(*id));
@@ -111,12 +127,14 @@ int create(Context& context, const Arguments& arguments) {
 int console(Context& context, const Arguments& arguments) {
     const auto type = arguments.value('t');
     if (type && *type != "pv") {
-        context.console.print("xl console: the console type '" + printable(*type) + "' does not exist for PVH guests (known: pv).\n");
+        context.console.print("xl console: the console type '" + printable(*type) +
+                              "' does not exist for PVH guests (known: pv).\n");
         return kFailure;
     }
     const auto number = arguments.value('n');
     if (number && parse_number(*number) != 0) {
-        context.console.print("xl console: console number '" + printable(*number) + "' does not exist; a domain has number 0 alone.\n");
+        context.console.print("xl console: console number '" + printable(*number) +
+                              "' does not exist; a domain has number 0 alone.\n");
         return kFailure;
     }
     const auto domain = find_domain(context, arguments.operands[0]);
@@ -147,20 +165,25 @@ constexpr Subcommand kTable[] = {
      "-F                      Run in foreground until death of the domain.",
      0, kAnyNumber, true, kCreateOptions, create},
     {"console", "[options] <Domain>", "Attach to domain's console",
-     "-t <type>               console type, pv\n-n <number>             console number, 0", 1, 1, false, kConsoleOptions, console},
+     "-t <type>               console type, pv\n-n <number>             console number, 0", 1, 1, false,
+     kConsoleOptions, console},
 };
 
 }  // namespace
 
-std::span<const Subcommand> create_subcommands() { return kTable; }
+std::span<const Subcommand> create_subcommands() {
+    return kTable;
+}
 
-std::optional<DomainConfig> load_config(Context& context, const std::string& path, const std::string& settings) {
+std::optional<DomainConfig> load_config(Context& context, const std::string& path,
+                                        const std::string& settings) {
     ConfigFile file;
     std::string who = "xl: ";
     if (!path.empty()) {
         const auto bytes = context.backend.file(normalize_path(path, "/etc/xen"));
         if (!bytes) {
-            context.console.print("xl: cannot read the configuration '" + printable(path) + "': " + printable(bytes.error().sentence) + "\n");
+            context.console.print("xl: cannot read the configuration '" + printable(path) +
+                                  "': " + printable(bytes.error().sentence) + "\n");
             return std::nullopt;
         }
         if (auto ok = file.append(base_name(path), as_text(*bytes)); !ok) {

@@ -10,18 +10,26 @@ namespace bulkhead::xl {
 
 namespace {
 
-bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool is_alnum(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
 
-std::string quoted(std::string_view text) { return "'" + printable(text.substr(0, 80)) + "'"; }
+std::string quoted(std::string_view text) {
+    return "'" + printable(text.substr(0, 80)) + "'";
+}
 
-std::string message_at(const ConfigSetting& setting, const std::string& why) { return setting.value.place.text() + ": " + setting.key + ": " + why; }
+std::string message_at(const ConfigSetting& setting, const std::string& why) {
+    return setting.value.place.text() + ": " + setting.key + ": " + why;
+}
 
 // Reads settings one by one and collects what is wrong with them.
 class Reader {
-public:
+  public:
     explicit Reader(const ConfigFile& file) : file_(file) {}
 
-    void refuse(const ConfigSetting& setting, const std::string& why) { errors_.push_back({ErrorKind::Invalid, message_at(setting, why)}); }
+    void refuse(const ConfigSetting& setting, const std::string& why) {
+        errors_.push_back({ErrorKind::Invalid, message_at(setting, why)});
+    }
     void refuse_file(const std::string& why) { errors_.push_back({ErrorKind::Invalid, why}); }
 
     const ConfigSetting* find(const char* key) const { return file_.find(key); }
@@ -50,7 +58,9 @@ public:
             return false;
         }
         if (*value < low || *value > high) {
-            refuse(*setting, format("%s%s is out of range (%llu to %llu).", setting->value.atom.c_str(), unit, static_cast<unsigned long long>(low), static_cast<unsigned long long>(high)));
+            refuse(*setting,
+                   format("%s%s is out of range (%llu to %llu).", setting->value.atom.c_str(), unit,
+                          static_cast<unsigned long long>(low), static_cast<unsigned long long>(high)));
             return false;
         }
         into = static_cast<T>(*value);
@@ -60,7 +70,7 @@ public:
     std::vector<Error> take_errors() { return std::move(errors_); }
     bool failed() const { return !errors_.empty(); }
 
-private:
+  private:
     const ConfigFile& file_;
     std::vector<Error> errors_;
 };
@@ -85,7 +95,8 @@ void read_type(Reader& reader, DomainConfig& config) {
     if (type) {
         const auto& value = type->value.atom;
         if (value == "pv" || value == "hvm") {
-            reader.refuse(*type, "Bulkhead does not support " + value + " guests yet; use type=\"pvh\" with a PVH-capable kernel.");
+            reader.refuse(*type, "Bulkhead does not support " + value +
+                                     " guests yet; use type=\"pvh\" with a PVH-capable kernel.");
         } else if (value != "pvh") {
             reader.refuse(*type, "unknown guest type " + quoted(value) + " (known: pvh, pv, hvm).");
         }
@@ -95,11 +106,16 @@ void read_type(Reader& reader, DomainConfig& config) {
     if (!builder) return;
     const auto& value = builder->value.atom;
     if (value == "hvm") {
-        reader.refuse(*builder, "\"hvm\" asks for an HVM guest, which Bulkhead does not support yet; use type=\"pvh\" instead of builder=.");
+        reader.refuse(*builder,
+                      "\"hvm\" asks for an HVM guest, which Bulkhead does not support yet; use type=\"pvh\" "
+                      "instead of builder=.");
     } else if (value == "generic" || value == "linux") {
-        reader.refuse(*builder, quoted(value) + " asks for a PV guest, which Bulkhead does not support yet; use type=\"pvh\" instead of builder=.");
+        reader.refuse(*builder, quoted(value) +
+                                    " asks for a PV guest, which Bulkhead does not support yet; use "
+                                    "type=\"pvh\" instead of builder=.");
     } else {
-        reader.refuse(*builder, "unknown builder " + quoted(value) + "; use type=\"pvh\" instead of builder=.");
+        reader.refuse(*builder,
+                      "unknown builder " + quoted(value) + "; use type=\"pvh\" instead of builder=.");
     }
 }
 
@@ -108,21 +124,26 @@ void read_identity(Reader& reader, DomainConfig& config) {
     if (name) {
         config.name = name->value.atom;
         if (!valid_domain_name(config.name)) {
-            reader.refuse(*name, quoted(config.name) + " is not a domain name: 1 to 63 letters, digits or any of _ . + -, beginning with a letter or digit, and not a number.");
+            reader.refuse(*name, quoted(config.name) +
+                                     " is not a domain name: 1 to 63 letters, digits or any of _ . + -, "
+                                     "beginning with a letter or digit, and not a number.");
         }
     } else if (!reader.find("name")) {
         reader.refuse_file("the key 'name' is missing; every domain needs a name.");
     }
     if (const auto* uuid = reader.atom("uuid")) {
         config.uuid = Uuid::parse(uuid->value.atom);
-        if (!config.uuid) reader.refuse(*uuid, "expected a UUID such as 59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5, found " + quoted(uuid->value.atom) + ".");
+        if (!config.uuid)
+            reader.refuse(*uuid, "expected a UUID such as 59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5, found " +
+                                     quoted(uuid->value.atom) + ".");
     }
 }
 
 void read_boot(Reader& reader, DomainConfig& config) {
     reader.text("kernel", config.kernel);
     reader.text("ramdisk", config.ramdisk);
-    if (config.kernel.empty()) reader.refuse_file("the key 'kernel' is missing; a PVH guest boots the kernel that it names.");
+    if (config.kernel.empty())
+        reader.refuse_file("the key 'kernel' is missing; a PVH guest boots the kernel that it names.");
 
     const auto* cmdline = reader.atom("cmdline");
     std::string root, extra;
@@ -130,14 +151,17 @@ void read_boot(Reader& reader, DomainConfig& config) {
     reader.text("extra", extra);
     if (cmdline) {
         config.command_line = cmdline->value.atom;
-        if (!root.empty() || !extra.empty()) config.warnings.push_back(message_at(*cmdline, "root= and extra= are ignored, because cmdline= is given."));
+        if (!root.empty() || !extra.empty())
+            config.warnings.push_back(
+                message_at(*cmdline, "root= and extra= are ignored, because cmdline= is given."));
     } else {
         if (!root.empty()) config.command_line = "root=" + root;
         if (!root.empty() && !extra.empty()) config.command_line += ' ';
         config.command_line += extra;
     }
     if (config.command_line.size() > DomainConfig::kMaxCommandLine) {
-        reader.refuse_file(format("the kernel command line has %zu bytes; at most %zu are possible.", config.command_line.size(), DomainConfig::kMaxCommandLine));
+        reader.refuse_file(format("the kernel command line has %zu bytes; at most %zu are possible.",
+                                  config.command_line.size(), DomainConfig::kMaxCommandLine));
     }
 }
 
@@ -151,7 +175,9 @@ void read_memory(Reader& reader, DomainConfig& config) {
     } else if (!given && !reader.find("memory")) {
         config.memory_mib = config.max_memory_mib;  // as libxl: the target defaults to the maximum
     } else if (config.max_memory_mib < config.memory_mib) {
-        reader.refuse(*reader.find("maxmem"), format("%llu MiB is less than memory=%llu.", static_cast<unsigned long long>(config.max_memory_mib), static_cast<unsigned long long>(config.memory_mib)));
+        reader.refuse(*reader.find("maxmem"), format("%llu MiB is less than memory=%llu.",
+                                                     static_cast<unsigned long long>(config.max_memory_mib),
+                                                     static_cast<unsigned long long>(config.memory_mib)));
     }
 }
 
@@ -160,7 +186,8 @@ void read_cpu_affinity(Reader& reader, DomainConfig& config) {
     if (!setting) return;
     const auto one = [&](const ConfigValue& value) -> std::optional<CpuSet> {
         if (value.is_list) {
-            reader.refuse_file(value.place.text() + ": cpus: expected a CPU list as a string, found a list in the list.");
+            reader.refuse_file(value.place.text() +
+                               ": cpus: expected a CPU list as a string, found a list in the list.");
             return std::nullopt;
         }
         auto set = CpuSet::parse(value.atom);
@@ -174,7 +201,8 @@ void read_cpu_affinity(Reader& reader, DomainConfig& config) {
         return;
     }
     if (value.items.size() > config.max_vcpus) {
-        reader.refuse(*setting, format("the list has %zu entries for %u vCPUs.", value.items.size(), config.max_vcpus));
+        reader.refuse(*setting,
+                      format("the list has %zu entries for %u vCPUs.", value.items.size(), config.max_vcpus));
         return;
     }
     if (value.items.empty()) return;
@@ -192,7 +220,8 @@ void read_cpus(Reader& reader, DomainConfig& config) {
     } else if (!given && !reader.find("vcpus")) {
         config.vcpus = config.max_vcpus;  // as libxl: all that are possible are online
     } else if (config.max_vcpus < config.vcpus) {
-        reader.refuse(*reader.find("maxvcpus"), format("%u is less than vcpus=%u.", config.max_vcpus, config.vcpus));
+        reader.refuse(*reader.find("maxvcpus"),
+                      format("%u is less than vcpus=%u.", config.max_vcpus, config.vcpus));
     }
     reader.number("cpu_weight", 1, 65535, "", config.cpu_weight);
     read_cpu_affinity(reader, config);
@@ -209,9 +238,13 @@ void read_action(Reader& reader, const char* key, Action& into) {
         }
     }
     if (value == "coredump-destroy" || value == "coredump-restart" || value == "soft-reset") {
-        reader.refuse(*setting, quoted(value) + " is not supported by Bulkhead yet (supported: destroy, restart, rename-restart, preserve).");
+        reader.refuse(
+            *setting,
+            quoted(value) +
+                " is not supported by Bulkhead yet (supported: destroy, restart, rename-restart, preserve).");
     } else {
-        reader.refuse(*setting, "unknown action " + quoted(value) + " (known: destroy, restart, rename-restart, preserve).");
+        reader.refuse(*setting, "unknown action " + quoted(value) +
+                                    " (known: destroy, restart, rename-restart, preserve).");
     }
 }
 
@@ -230,7 +263,8 @@ const char* action_name(Action action) {
 bool valid_domain_name(std::string_view name) {
     if (name.empty() || name.size() > 63 || !is_alnum(name.front())) return false;
     if (parse_decimal(name) || name.find_first_not_of("0123456789") == std::string_view::npos) return false;
-    return std::all_of(name.begin(), name.end(), [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '+' || c == '-'; });
+    return std::all_of(name.begin(), name.end(),
+                       [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '+' || c == '-'; });
 }
 
 std::expected<DomainConfig, std::vector<Error>> DomainConfig::parse(const ConfigFile& file) {

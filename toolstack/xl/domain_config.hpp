@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a domain shall be: the meaning of an xl.cfg(5) file. A DomainConfig that parse() returned is complete and within
-// Bulkhead's limits; only what depends on the machine (free memory, number of CPUs, name in use, files) is left to check.
+// What a domain shall be: the meaning of an xl.cfg(5) file. A DomainConfig that parse() returned is complete
+// and within Bulkhead's limits; only what depends on the machine (free memory, number of CPUs, name in use,
+// files) is left to check.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ enum class Action : std::uint8_t { Destroy, Restart, RenameRestart, Preserve };
 
 const char* action_name(Action action);
 
-// 1 to 63 of [A-Za-z0-9_.+-], beginning with a letter or digit, and not a number (which would read as a domain ID).
+// 1 to 63 of [A-Za-z0-9_.+-], beginning with a letter or digit, and not a number (which would read as a
+// domain ID).
 bool valid_domain_name(std::string_view name);
 
 struct DomainConfig {
@@ -36,7 +38,7 @@ struct DomainConfig {
     std::string command_line;  // cmdline=, or root= and extra= put together
     std::uint64_t memory_mib = kDefaultMemoryMib;
     std::uint64_t max_memory_mib = kDefaultMemoryMib;
-    std::uint32_t vcpus = 1;      // online at start
+    std::uint32_t vcpus = 1;  // online at start
     std::uint32_t max_vcpus = 1;
     std::vector<CpuSet> affinity;  // empty: no pinning; else one set per vCPU of max_vcpus
     std::uint32_t cpu_weight = 256;
@@ -49,7 +51,8 @@ struct DomainConfig {
     // Every problem of the file at once, in the order of its lines.
     static std::expected<DomainConfig, std::vector<Error>> parse(const ConfigFile& file);
 
-    // As `xl create -n` and `xl list -l` show it: the members "c_info", "b_info", "on_…" of one JSON object, each line indented by `indent` spaces.
+    // As `xl create -n` and `xl list -l` show it: the members "c_info", "b_info", "on_…" of one JSON object,
+    // each line indented by `indent` spaces.
     std::string json(std::size_t indent) const;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The error value of the tool stack: what kind of failure, for the caller's decision, and one sentence, for the person.
+// The error value of the tool stack: what kind of failure, for the caller's decision, and one sentence, for
+// the person.
 #pragma once
 
 #include <expected>
@@ -28,6 +29,8 @@ struct Error {
 template <typename T>
 using Result = std::expected<T, Error>;
 
-inline std::unexpected<Error> fail(ErrorKind kind, std::string sentence) { return std::unexpected(Error{kind, std::move(sentence)}); }
+inline std::unexpected<Error> fail(ErrorKind kind, std::string sentence) {
+    return std::unexpected(Error{kind, std::move(sentence)});
+}
 
 }  // namespace bulkhead::xl

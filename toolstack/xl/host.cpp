@@ -8,8 +8,12 @@ namespace {
 
 using ULL = unsigned long long;
 
-std::string field(const char* name, const std::string& value) { return format("%-23s: %s\n", name, value.c_str()); }
-std::string field(const char* name, ULL value) { return format("%-23s: %llu\n", name, value); }
+std::string field(const char* name, const std::string& value) {
+    return format("%-23s: %s\n", name, value.c_str());
+}
+std::string field(const char* name, ULL value) {
+    return format("%-23s: %llu\n", name, value);
+}
 
 std::string hardware_caps(const PhysInfo& machine) {
     std::string out;
@@ -29,10 +33,12 @@ std::string topology(const PhysInfo& machine) {
     std::string out = "cpu_topology           :\ncpu:    core    socket     node\n";
     const auto threads = machine.threads_per_core == 0 ? 1 : machine.threads_per_core;
     const auto per_socket = threads * (machine.cores_per_socket == 0 ? 1 : machine.cores_per_socket);
-    for (std::uint32_t cpu = 0; cpu < machine.nr_cpus; ++cpu) out += format("%3u:    %4u     %4u     %4u\n", cpu, cpu % per_socket / threads, cpu / per_socket, 0U);
+    for (std::uint32_t cpu = 0; cpu < machine.nr_cpus; ++cpu)
+        out += format("%3u:    %4u     %4u     %4u\n", cpu, cpu % per_socket / threads, cpu / per_socket, 0U);
     out += "device topology        :\nNo device topology data available\n";
     out += "numa_info              :\nnode:    memsize    memfree    distances\n";
-    out += format("%4u:    %6llu     %6llu      %d\n", 0U, static_cast<ULL>(machine.total_memory_kib / 1024), static_cast<ULL>(machine.free_memory_kib / 1024), 10);
+    out += format("%4u:    %6llu     %6llu      %d\n", 0U, static_cast<ULL>(machine.total_memory_kib / 1024),
+                  static_cast<ULL>(machine.free_memory_kib / 1024), 10);
     return out;
 }
 
@@ -49,7 +55,8 @@ int info(Context& context, const Arguments& arguments) {
     out += field("nr_nodes", 1);
     out += field("cores_per_socket", machine->cores_per_socket);
     out += field("threads_per_core", machine->threads_per_core);
-    out += field("cpu_mhz", format("%llu.%03llu", static_cast<ULL>(machine->cpu_khz / 1000), static_cast<ULL>(machine->cpu_khz % 1000)));
+    out += field("cpu_mhz", format("%llu.%03llu", static_cast<ULL>(machine->cpu_khz / 1000),
+                                   static_cast<ULL>(machine->cpu_khz % 1000)));
     out += field("hw_caps", hardware_caps(*machine));
     out += field("virt_caps", virtualization_caps(*machine));
     out += field("total_memory", machine->total_memory_kib / 1024);
@@ -89,12 +96,16 @@ constexpr OptionSpec kInfoOptions[] = {{'n', "numa"}};
 constexpr OptionSpec kDmesgOptions[] = {{'c', "clear"}};
 
 constexpr Subcommand kTable[] = {
-    {"info", "[-n]", "Get information about the machine", "-n, --numa              List host NUMA topology information", 0, 0, false, kInfoOptions, info},
-    {"dmesg", "[-c]", "Read and/or clear dmesg buffer", "-c, --clear             Clear dmesg buffer as well as printing it", 0, 0, false, kDmesgOptions, dmesg},
+    {"info", "[-n]", "Get information about the machine",
+     "-n, --numa              List host NUMA topology information", 0, 0, false, kInfoOptions, info},
+    {"dmesg", "[-c]", "Read and/or clear dmesg buffer",
+     "-c, --clear             Clear dmesg buffer as well as printing it", 0, 0, false, kDmesgOptions, dmesg},
 };
 
 }  // namespace
 
-std::span<const Subcommand> host_subcommands() { return kTable; }
+std::span<const Subcommand> host_subcommands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::xl

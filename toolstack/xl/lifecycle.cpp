@@ -13,7 +13,8 @@ int act(Context& context, const Arguments& arguments, const char* verb, Primitiv
     const auto domain = find_domain(context, arguments.operands[0]);
     if (!domain) return kFailure;
     if (domain->kind == DomainKind::StubDomain) {
-        context.console.print("xl: '" + domain->name + "' is a stub domain of the system and cannot be " + verb + "; `stubdom restart " + domain->name + "` starts it anew.\n");
+        context.console.print("xl: '" + domain->name + "' is a stub domain of the system and cannot be " +
+                              verb + "; `stubdom restart " + domain->name + "` starts it anew.\n");
         return kFailure;
     }
     if (domain->kind == DomainKind::Dom0) {
@@ -24,12 +25,18 @@ int act(Context& context, const Arguments& arguments, const char* verb, Primitiv
     return ok ? kSuccess : report(context, "xl: " + domain->name, ok.error());
 }
 
-int pause(Context& context, const Arguments& arguments) { return act(context, arguments, "paused", &Backend::pause); }
-int unpause(Context& context, const Arguments& arguments) { return act(context, arguments, "unpaused", &Backend::unpause); }
+int pause(Context& context, const Arguments& arguments) {
+    return act(context, arguments, "paused", &Backend::pause);
+}
+int unpause(Context& context, const Arguments& arguments) {
+    return act(context, arguments, "unpaused", &Backend::unpause);
+}
 
 int destroy(Context& context, const Arguments& arguments) {
     if (arguments.has('f')) {
-        context.console.print("xl destroy: the option '-f' is for domain 0, and Bulkhead's domain 0 cannot destroy itself; `stubdom restart dom0` restarts it.\n");
+        context.console.print(
+            "xl destroy: the option '-f' is for domain 0, and Bulkhead's domain 0 cannot destroy itself; "
+            "`stubdom restart dom0` restarts it.\n");
         return kFailure;
     }
     return act(context, arguments, "destroyed", &Backend::destroy);
@@ -40,14 +47,16 @@ int ask(Context& context, const DomainInfo& domain, bool reboot) {
     const auto ok = reboot ? context.backend.reboot(domain.id) : context.backend.shutdown(domain.id);
     if (ok) return kSuccess;
     if (ok.error().kind == ErrorKind::Unsupported) {
-        context.console.print(std::string("PV control interface not available: external graceful ") + (reboot ? "reboot" : "shutdown") + " not possible.\n");
+        context.console.print(std::string("PV control interface not available: external graceful ") +
+                              (reboot ? "reboot" : "shutdown") + " not possible.\n");
         return kFailure;
     }
     return report(context, "xl: " + domain.name, ok.error());
 }
 
 int wait_for_all(Context& context, const std::vector<DomainInfo>& domains, WaitFor what) {
-    context.console.print(format("Waiting for %zu domain%s\n", domains.size(), domains.size() == 1 ? "" : "s"));
+    context.console.print(
+        format("Waiting for %zu domain%s\n", domains.size(), domains.size() == 1 ? "" : "s"));
     for (const auto& domain : domains) {
         const auto end = wait_interruptibly(context, domain.id, what);
         if (!end) return report(context, "xl: " + domain.name, end.error());
@@ -58,7 +67,8 @@ int wait_for_all(Context& context, const std::vector<DomainInfo>& domains, WaitF
         if ((*end)->died) {
             context.console.print(format("Domain %u has been destroyed\n", domain.id));
         } else {
-            context.console.print(format("Domain %u has been shut down, reason code %u\n", domain.id, static_cast<unsigned>((*end)->reason)));
+            context.console.print(format("Domain %u has been shut down, reason code %u\n", domain.id,
+                                         static_cast<unsigned>((*end)->reason)));
         }
     }
     return kSuccess;
@@ -67,7 +77,8 @@ int wait_for_all(Context& context, const std::vector<DomainInfo>& domains, WaitF
 int shut_down_or_reboot(Context& context, const Arguments& arguments, bool reboot) {
     const bool all = arguments.has('a');
     if (all == !arguments.operands.empty()) {
-        context.console.print(all ? "You cannot specify -a and a domain id at once.\n" : "You must specify -a or a domain id.\n");
+        context.console.print(all ? "You cannot specify -a and a domain id at once.\n"
+                                  : "You must specify -a or a domain id.\n");
         return kFailure;
     }
     std::vector<DomainInfo> domains;
@@ -75,13 +86,16 @@ int shut_down_or_reboot(Context& context, const Arguments& arguments, bool reboo
         const auto list = context.backend.domains();
         if (!list) return report(context, "xl", list.error());
         for (const auto& domain : *list) {
-            if (domain.kind == DomainKind::Guest && !domain.shutdown && !domain.dying) domains.push_back(domain);
+            if (domain.kind == DomainKind::Guest && !domain.shutdown && !domain.dying)
+                domains.push_back(domain);
         }
     } else {
         const auto domain = find_domain(context, arguments.operands[0]);
         if (!domain) return kFailure;
         if (domain->kind != DomainKind::Guest) {
-            context.console.print("xl: '" + domain->name + "' is not a guest; `poweroff` and `reboot` act on the machine, `stubdom restart` on a stub domain.\n");
+            context.console.print("xl: '" + domain->name +
+                                  "' is not a guest; `poweroff` and `reboot` act on the machine, `stubdom "
+                                  "restart` on a stub domain.\n");
             return kFailure;
         }
         domains.push_back(*domain);
@@ -101,8 +115,12 @@ int shut_down_or_reboot(Context& context, const Arguments& arguments, bool reboo
     return waited == kSuccess ? status : waited;
 }
 
-int shutdown(Context& context, const Arguments& arguments) { return shut_down_or_reboot(context, arguments, false); }
-int reboot(Context& context, const Arguments& arguments) { return shut_down_or_reboot(context, arguments, true); }
+int shutdown(Context& context, const Arguments& arguments) {
+    return shut_down_or_reboot(context, arguments, false);
+}
+int reboot(Context& context, const Arguments& arguments) {
+    return shut_down_or_reboot(context, arguments, true);
+}
 
 int sysrq(Context& context, const Arguments& arguments) {
     const auto domain = find_domain(context, arguments.operands[0]);
@@ -110,7 +128,8 @@ int sysrq(Context& context, const Arguments& arguments) {
     const auto& letter = arguments.operands[1];
     const bool valid = letter.size() == 1 && letter[0] > ' ' && letter[0] <= '~';
     if (!valid || domain->kind != DomainKind::Guest) {
-        context.console.print(valid ? "xl: '" + domain->name + "' is not a guest and takes no sysrq.\n" : "Invalid sysrq: expected one letter.\n");
+        context.console.print(valid ? "xl: '" + domain->name + "' is not a guest and takes no sysrq.\n"
+                                    : "Invalid sysrq: expected one letter.\n");
         return kFailure;
     }
     const auto ok = context.backend.sysrq(domain->id, letter[0]);
@@ -120,12 +139,16 @@ int sysrq(Context& context, const Arguments& arguments) {
 // -F exists in xl as the fall-back to an ACPI event, which a PVH guest of Bulkhead does not have.
 constexpr OptionSpec kShutdownOptions[] = {{'a', "all"}, {'w', "wait"}, {'F', "", false, false}};
 constexpr OptionSpec kDestroyOptions[] = {{'f', ""}};
-constexpr char kShutdownHelp[] = "-a, --all               All guest domains.\n-w, --wait              Wait for the guest(s) to end; twice: for their death.";
+constexpr char kShutdownHelp[] =
+    "-a, --all               All guest domains.\n-w, --wait              Wait for the guest(s) to end; "
+    "twice: for their death.";
 
 constexpr Subcommand kTable[] = {
     {"destroy", "<Domain>", "Terminate a domain immediately", "", 1, 1, true, kDestroyOptions, destroy},
-    {"shutdown", "[options] <-a|Domain>", "Issue a shutdown signal to a domain", kShutdownHelp, 0, 1, true, kShutdownOptions, shutdown},
-    {"reboot", "[options] <-a|Domain>", "Issue a reboot signal to a domain", kShutdownHelp, 0, 1, true, kShutdownOptions, reboot},
+    {"shutdown", "[options] <-a|Domain>", "Issue a shutdown signal to a domain", kShutdownHelp, 0, 1, true,
+     kShutdownOptions, shutdown},
+    {"reboot", "[options] <-a|Domain>", "Issue a reboot signal to a domain", kShutdownHelp, 0, 1, true,
+     kShutdownOptions, reboot},
     {"pause", "<Domain>", "Pause execution of a domain", "", 1, 1, true, {}, pause},
     {"unpause", "<Domain>", "Unpause a paused domain", "", 1, 1, true, {}, unpause},
     {"sysrq", "<Domain> <letter>", "Send a sysrq to a domain", "", 2, 2, true, {}, sysrq},
@@ -133,6 +156,8 @@ constexpr Subcommand kTable[] = {
 
 }  // namespace
 
-std::span<const Subcommand> lifecycle_subcommands() { return kTable; }
+std::span<const Subcommand> lifecycle_subcommands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::xl

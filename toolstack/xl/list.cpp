@@ -25,7 +25,9 @@ std::optional<std::vector<DomainInfo>> chosen(Context& context, const Arguments&
     return result;
 }
 
-double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+double seconds(std::uint64_t ns) {
+    return static_cast<double>(ns) / 1e9;
+}
 
 std::string state_letters(const DomainInfo& domain) {
     std::string letters;
@@ -47,13 +49,15 @@ std::string details(Context& context, const DomainInfo& domain) {
         out += config->json(12);
     } else {
         out += "            \"c_info\": {\n";
-        out += std::string("                \"type\": \"") + (domain.kind == DomainKind::Guest ? "pvh" : "stubdom") + "\",\n";
+        out += std::string("                \"type\": \"") +
+               (domain.kind == DomainKind::Guest ? "pvh" : "stubdom") + "\",\n";
         out += "                \"name\": " + json_string(domain.name) + ",\n";
         out += "                \"uuid\": \"" + domain.uuid.text() + "\"\n            },\n";
         out += "            \"b_info\": {\n";
         out += format("                \"max_vcpus\": %u,\n", domain.vcpus);
         out += format("                \"max_memkb\": %llu,\n", static_cast<ULL>(domain.max_memory_kib));
-        out += format("                \"target_memkb\": %llu\n            }\n", static_cast<ULL>(domain.memory_kib));
+        out += format("                \"target_memkb\": %llu\n            }\n",
+                      static_cast<ULL>(domain.memory_kib));
     }
     return out + "        }\n    }";
 }
@@ -72,9 +76,12 @@ int list(Context& context, const Arguments& arguments) {
     if (verbose) out += "   UUID                            Reason-Code  Security Label";
     out += '\n';
     for (const auto& domain : *domains) {
-        out += format("%-40s %5u %5llu %5u     %s  %8.1f", domain.name.c_str(), domain.id, static_cast<ULL>((domain.memory_kib + 1023) / 1024), domain.vcpus, state_letters(domain).c_str(), seconds(domain.cpu_time_ns));
+        out += format("%-40s %5u %5llu %5u     %s  %8.1f", domain.name.c_str(), domain.id,
+                      static_cast<ULL>((domain.memory_kib + 1023) / 1024), domain.vcpus,
+                      state_letters(domain).c_str(), seconds(domain.cpu_time_ns));
         if (verbose) {
-            const std::string reason = domain.shutdown ? format("%x", static_cast<unsigned>(domain.reason)) : "-";
+            const std::string reason =
+                domain.shutdown ? format("%x", static_cast<unsigned>(domain.reason)) : "-";
             out += format(" %s %8s %16s", domain.uuid.text().c_str(), reason.c_str(), "-");
         }
         out += '\n';
@@ -88,7 +95,8 @@ int vm_list(Context& context, const Arguments& arguments) {
     if (!domains) return kFailure;
     std::string out = "UUID                                  ID    name\n";
     for (const auto& domain : *domains) {
-        if (domain.kind == DomainKind::Guest) out += format("%s  %u    %s\n", domain.uuid.text().c_str(), domain.id, domain.name.c_str());
+        if (domain.kind == DomainKind::Guest)
+            out += format("%s  %u    %s\n", domain.uuid.text().c_str(), domain.id, domain.name.c_str());
     }
     context.console.print(out);
     return kSuccess;
@@ -97,7 +105,8 @@ int vm_list(Context& context, const Arguments& arguments) {
 int vcpu_list(Context& context, const Arguments& arguments) {
     const auto domains = chosen(context, arguments);
     if (!domains) return kFailure;
-    std::string out = format("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)", "Affinity (Hard / Soft)");
+    std::string out = format("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State",
+                             "Time(s)", "Affinity (Hard / Soft)");
     for (const auto& domain : *domains) {
         const auto vcpus = context.backend.vcpus(domain.id);
         if (!vcpus) {
@@ -136,25 +145,43 @@ int uptime(Context& context, const Arguments& arguments) {
     std::string out = brief ? "" : format("%-33s %4s %s\n", "Name", "ID", "Uptime");
     for (const auto& domain : *domains) {
         const auto text = uptime_text(domain.uptime_ns, brief);
-        out += brief ? format("%s up %s (%u)\n", domain.name.c_str(), text.c_str(), domain.id) : format("%-33s %4u %s\n", domain.name.c_str(), domain.id, text.c_str());
+        out += brief ? format("%s up %s (%u)\n", domain.name.c_str(), text.c_str(), domain.id)
+                     : format("%-33s %4u %s\n", domain.name.c_str(), domain.id, text.c_str());
     }
     context.console.print(out);
     return kSuccess;
 }
 
-constexpr OptionSpec kListOptions[] = {{'l', "long"}, {'v', "verbose"}, {'Z', "context", false, false}, {'c', "cpupool", false, false}, {'n', "numa", false, false}};
+constexpr OptionSpec kListOptions[] = {{'l', "long"},
+                                       {'v', "verbose"},
+                                       {'Z', "context", false, false},
+                                       {'c', "cpupool", false, false},
+                                       {'n', "numa", false, false}};
 constexpr OptionSpec kUptimeOptions[] = {{'s', "short"}};
 
 constexpr Subcommand kTable[] = {
     {"list", "[options] [Domain ...]", "List information about all/some domains",
-     "-l, --long              Output all VM details\n-v, --verbose           Prints out UUIDs and the shutdown reason", 0, kAnyNumber, false, kListOptions, list},
+     "-l, --long              Output all VM details\n-v, --verbose           Prints out UUIDs and the "
+     "shutdown reason",
+     0, kAnyNumber, false, kListOptions, list},
     {"vm-list", "", "List guest domains, excluding dom0 and stub domains", "", 0, 0, false, {}, vm_list},
-    {"vcpu-list", "[Domain ...]", "List the VCPUs for all/some domains", "", 0, kAnyNumber, false, {}, vcpu_list},
-    {"uptime", "[-s] [Domain ...]", "Print uptime for all/some domains", "-s, --short             Print a short form", 0, kAnyNumber, false, kUptimeOptions, uptime},
+    {"vcpu-list",
+     "[Domain ...]",
+     "List the VCPUs for all/some domains",
+     "",
+     0,
+     kAnyNumber,
+     false,
+     {},
+     vcpu_list},
+    {"uptime", "[-s] [Domain ...]", "Print uptime for all/some domains",
+     "-s, --short             Print a short form", 0, kAnyNumber, false, kUptimeOptions, uptime},
 };
 
 }  // namespace
 
-std::span<const Subcommand> list_subcommands() { return kTable; }
+std::span<const Subcommand> list_subcommands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::xl

@@ -14,7 +14,8 @@ int domid(Context& context, const Arguments& arguments) {
         context.console.print(format("%u\n", domain.id));
         return kSuccess;
     }
-    context.console.print("Can't get domid of domain name '" + printable(arguments.operands[0]) + "', maybe this domain does not exist.\n");
+    context.console.print("Can't get domid of domain name '" + printable(arguments.operands[0]) +
+                          "', maybe this domain does not exist.\n");
     return kFailure;
 }
 
@@ -31,7 +32,8 @@ int domname(Context& context, const Arguments& arguments) {
         context.console.print(domain.name + "\n");
         return kSuccess;
     }
-    context.console.print("Can't get domain name of domain id '" + printable(arguments.operands[0]) + "', maybe this domain does not exist.\n");
+    context.console.print("Can't get domain name of domain id '" + printable(arguments.operands[0]) +
+                          "', maybe this domain does not exist.\n");
     return kFailure;
 }
 
@@ -45,7 +47,9 @@ int rename(Context& context, const Arguments& arguments) {
         return kFailure;
     }
     if (!valid_domain_name(name)) {
-        context.console.print(failure + "a name is 1 to 63 letters, digits or any of _ . + -, beginning with a letter or digit, and not a number.\n");
+        context.console.print(failure +
+                              "a name is 1 to 63 letters, digits or any of _ . + -, beginning with a letter "
+                              "or digit, and not a number.\n");
         return kFailure;
     }
     const auto ok = context.backend.rename(domain->id, name);
@@ -62,6 +66,8 @@ constexpr Subcommand kTable[] = {
 
 }  // namespace
 
-std::span<const Subcommand> name_subcommands() { return kTable; }
+std::span<const Subcommand> name_subcommands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::xl

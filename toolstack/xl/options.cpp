@@ -29,8 +29,10 @@ std::optional<std::string> Arguments::value(char letter) const {
 namespace {
 
 class OptionReader {
-public:
-    OptionReader(std::string_view command, std::span<const std::string> words, std::span<const OptionSpec> specs) : command_(command), words_(words), specs_(specs) {}
+  public:
+    OptionReader(std::string_view command, std::span<const std::string> words,
+                 std::span<const OptionSpec> specs)
+        : command_(command), words_(words), specs_(specs) {}
 
     Result<Arguments> read() {
         while (at_ < words_.size()) {
@@ -50,8 +52,10 @@ public:
         return std::move(result_);
     }
 
-private:
-    std::unexpected<Error> refuse(const std::string& why) { return fail(ErrorKind::Invalid, std::string(command_) + ": " + why); }
+  private:
+    std::unexpected<Error> refuse(const std::string& why) {
+        return fail(ErrorKind::Invalid, std::string(command_) + ": " + why);
+    }
 
     Result<void> accept(const OptionSpec* spec, const std::string& shown, std::optional<std::string> value) {
         if (!spec) return refuse("unknown option '" + shown + "'.");
@@ -101,6 +105,9 @@ private:
 
 }  // namespace
 
-Result<Arguments> parse_arguments(std::string_view command, std::span<const std::string> words, std::span<const OptionSpec> specs) { return OptionReader(command, words, specs).read(); }
+Result<Arguments> parse_arguments(std::string_view command, std::span<const std::string> words,
+                                  std::span<const OptionSpec> specs) {
+    return OptionReader(command, words, specs).read();
+}
 
 }  // namespace bulkhead::xl

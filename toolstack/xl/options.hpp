@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Command-line options as getopt_long reads them, without its globals, because all commands run in one process.
+// Command-line options as getopt_long reads them, without its globals, because all commands run in one
+// process.
 #pragma once
 
 #include <optional>
@@ -13,10 +14,10 @@
 namespace bulkhead::xl {
 
 struct OptionSpec {
-    char letter;                  // 0: long form only
-    std::string_view long_name;   // "": short form only
+    char letter;                 // 0: long form only
+    std::string_view long_name;  // "": short form only
     bool takes_value = false;
-    bool supported = true;        // false: xl has it, and it is refused by name
+    bool supported = true;  // false: xl has it, and it is refused by name
 };
 
 struct Option {
@@ -34,8 +35,9 @@ struct Arguments {
     std::optional<std::string> value(char letter) const;  // of the last one
 };
 
-// Options may stand between operands, as with GNU getopt; "--" ends them. `-f=FILE` means `-f FILE`, as xl(1) writes it.
-// `command` is how the error's sentence begins, for example "xl list".
-Result<Arguments> parse_arguments(std::string_view command, std::span<const std::string> words, std::span<const OptionSpec> specs);
+// Options may stand between operands, as with GNU getopt; "--" ends them. `-f=FILE` means `-f FILE`, as xl(1)
+// writes it. `command` is how the error's sentence begins, for example "xl list".
+Result<Arguments> parse_arguments(std::string_view command, std::span<const std::string> words,
+                                  std::span<const OptionSpec> specs);
 
 }  // namespace bulkhead::xl

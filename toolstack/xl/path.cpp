@@ -8,7 +8,8 @@
 namespace bulkhead::xl {
 
 std::string normalize_path(std::string_view path, std::string_view base) {
-    const std::string full = path.starts_with('/') ? std::string(path) : std::string(base) + "/" + std::string(path);
+    const std::string full =
+        path.starts_with('/') ? std::string(path) : std::string(base) + "/" + std::string(path);
     std::vector<std::string_view> parts;
     for (const auto part : split(full, '/')) {
         if (part == "..") {

@@ -6,7 +6,8 @@
 
 namespace bulkhead::xl {
 
-// The absolute path without "", "." and ".." that a word means. There is no working directory; relative ones count from `base`.
+// The absolute path without "", "." and ".." that a word means. There is no working directory; relative ones
+// count from `base`.
 std::string normalize_path(std::string_view path, std::string_view base = "/");
 
 }  // namespace bulkhead::xl

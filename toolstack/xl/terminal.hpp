@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's terminal as the shell and the commands see it: raw bytes in, raw bytes out, nothing known of its size.
-// One thread uses it. `Terminal` is what the platform implements; `Console` is what commands use.
+// The operator's terminal as the shell and the commands see it: raw bytes in, raw bytes out, nothing known of
+// its size. One thread uses it. `Terminal` is what the platform implements; `Console` is what commands use.
 #pragma once
 
 #include <cstddef>
@@ -15,20 +15,21 @@
 namespace bulkhead::xl {
 
 class Terminal {
-public:
+  public:
     virtual ~Terminal() = default;
 
-    // Waits at most timeout_ms (0 polls, negative waits without end) and gives the number of bytes read, 0 after a timeout.
-    // nullopt: the input has ended for good and will not come back.
+    // Waits at most timeout_ms (0 polls, negative waits without end) and gives the number of bytes read, 0
+    // after a timeout. nullopt: the input has ended for good and will not come back.
     virtual std::optional<std::size_t> read(std::span<char> into, std::int64_t timeout_ms) = 0;
 
     // Writes all; blocks under back-pressure. A vanished terminal swallows it.
     virtual void write(std::string_view bytes) = 0;
 };
 
-// Type-ahead must survive a command that watches for Ctrl-C, so both the line editor and the commands read through this queue.
+// Type-ahead must survive a command that watches for Ctrl-C, so both the line editor and the commands read
+// through this queue.
 class Console {
-public:
+  public:
     explicit Console(Terminal& terminal) : terminal_(terminal) {}
 
     // Text with '\n' line ends; the terminal is raw, so each becomes "\r\n".
@@ -44,8 +45,9 @@ public:
     // Whether the operator pressed Ctrl-C since the last call; consumes it and what was typed before it.
     bool interrupted();
 
-private:
-    static constexpr std::size_t kMaxTypeAhead = 16384;  // what comes on top is dropped, as a terminal driver does
+  private:
+    static constexpr std::size_t kMaxTypeAhead =
+        16384;  // what comes on top is dropped, as a terminal driver does
 
     void fill(std::int64_t timeout_ms);
 

@@ -52,7 +52,9 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
     return parse_in_base(text, 10);
 }
 
-std::optional<std::uint64_t> parse_decimal(std::string_view text) { return parse_in_base(text, 10); }
+std::optional<std::uint64_t> parse_decimal(std::string_view text) {
+    return parse_in_base(text, 10);
+}
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
     std::vector<std::string_view> parts;

@@ -13,7 +13,8 @@ namespace bulkhead::xl {
 // printf into a string; the compiler checks the arguments.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 
-// A number as C's strtoul(…, base 0) reads it (0x… hexadecimal, 0… octal), but the whole text must be the number and it must fit.
+// A number as C's strtoul(…, base 0) reads it (0x… hexadecimal, 0… octal), but the whole text must be the
+// number and it must fit.
 std::optional<std::uint64_t> parse_number(std::string_view text);
 
 // Decimal digits only.
@@ -21,7 +22,8 @@ std::optional<std::uint64_t> parse_decimal(std::string_view text);
 
 std::vector<std::string_view> split(std::string_view text, char separator);
 
-// Text from another domain, made harmless for a terminal: everything but printable ASCII, newline and tab becomes '?'.
+// Text from another domain, made harmless for a terminal: everything but printable ASCII, newline and tab
+// becomes '?'.
 std::string printable(std::string_view text);
 
 // The same by escapes, as xenstore-read shows values: \n \r \t \\ and \xHH.

@@ -7,7 +7,9 @@ namespace bulkhead::xl {
 
 namespace {
 
-bool dash_at(std::size_t position) { return position == 8 || position == 13 || position == 18 || position == 23; }
+bool dash_at(std::size_t position) {
+    return position == 8 || position == 13 || position == 18 || position == 23;
+}
 
 int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The xenstore as the tool stack uses it: the primitives of the protocol, one method each. Paths are absolute.
+// The xenstore as the tool stack uses it: the primitives of the protocol, one method each. Paths are
+// absolute.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +26,19 @@ using TransactionId = std::uint32_t;
 inline constexpr TransactionId kNoTransaction = 0;
 
 class Xenstore {
-public:
+  public:
     virtual ~Xenstore() = default;
 
     virtual Result<std::string> read(TransactionId transaction, std::string_view path) = 0;
-    virtual Result<void> write(TransactionId transaction, std::string_view path, std::string_view value) = 0;  // makes missing parents
+    virtual Result<void> write(TransactionId transaction, std::string_view path,
+                               std::string_view value) = 0;  // makes missing parents
     virtual Result<void> remove(TransactionId transaction, std::string_view path) = 0;
-    virtual Result<std::vector<std::string>> directory(TransactionId transaction, std::string_view path) = 0;  // names, not paths
-    virtual Result<std::vector<NodePermission>> permissions(TransactionId transaction, std::string_view path) = 0;
-    virtual Result<void> set_permissions(TransactionId transaction, std::string_view path, const std::vector<NodePermission>& list) = 0;
+    virtual Result<std::vector<std::string>> directory(TransactionId transaction,
+                                                       std::string_view path) = 0;  // names, not paths
+    virtual Result<std::vector<NodePermission>> permissions(TransactionId transaction,
+                                                            std::string_view path) = 0;
+    virtual Result<void> set_permissions(TransactionId transaction, std::string_view path,
+                                         const std::vector<NodePermission>& list) = 0;
 
     virtual Result<TransactionId> start_transaction() = 0;
     // ErrorKind::Again when another change came between; the transaction is gone in any case.

@@ -8,18 +8,21 @@ namespace bulkhead::xl {
 
 namespace {
 
-// Deep enough for any path of 3072 bytes that people make; a deeper tree is cut there, said so, and no stack is at risk.
+// Deep enough for any path of 3072 bytes that people make; a deeper tree is cut there, said so, and no stack
+// is at risk.
 constexpr std::size_t kMaxDepth = 128;
 
 std::string permission_text(const std::vector<NodePermission>& list) {
     std::string out;
-    for (const auto& entry : list) out += format("%s%c%u", out.empty() ? "" : ",", static_cast<char>(entry.access), entry.domain);
+    for (const auto& entry : list)
+        out += format("%s%c%u", out.empty() ? "" : ",", static_cast<char>(entry.access), entry.domain);
     return out;
 }
 
 class Lister {
-public:
-    Lister(Context& context, bool full_path, bool show_permissions) : context_(context), full_path_(full_path), show_permissions_(show_permissions) {}
+  public:
+    Lister(Context& context, bool full_path, bool show_permissions)
+        : context_(context), full_path_(full_path), show_permissions_(show_permissions) {}
 
     // The children of `path`; false after an error, which was printed.
     bool list(const std::string& path, std::size_t depth) {
@@ -44,7 +47,7 @@ public:
         return true;
     }
 
-private:
+  private:
     bool show(const std::string& child, const std::string& name, std::size_t depth) {
         auto& store = context_.backend.xenstore();
         const auto value = store.read(kNoTransaction, child);
@@ -59,7 +62,8 @@ private:
             return false;
         }
         if (show_permissions_) {
-            if (const auto list = store.permissions(kNoTransaction, child)) line += "   (" + permission_text(*list) + ")";
+            if (const auto list = store.permissions(kNoTransaction, child))
+                line += "   (" + permission_text(*list) + ")";
         }
         context_.console.print(line + "\n");
         return true;
@@ -85,7 +89,8 @@ int read(Context& context, const Arguments& arguments) {
     for (const auto& operand : arguments.operands) {
         const auto value = context.backend.xenstore().read(kNoTransaction, absolute_path(operand));
         if (!value) {
-            context.console.print("xenstore-read: couldn't read path " + printable(operand) + ": " + printable(value.error().sentence) + "\n");
+            context.console.print("xenstore-read: couldn't read path " + printable(operand) + ": " +
+                                  printable(value.error().sentence) + "\n");
             return kFailure;
         }
         if (arguments.has('p')) context.console.print(printable(operand) + ": ");
@@ -103,12 +108,14 @@ int list(Context& context, const Arguments& arguments) {
     for (const auto& operand : arguments.operands) {
         auto names = context.backend.xenstore().directory(kNoTransaction, absolute_path(operand));
         if (!names) {
-            context.console.print("xenstore-list: could not list path " + printable(operand) + ": " + printable(names.error().sentence) + "\n");
+            context.console.print("xenstore-list: could not list path " + printable(operand) + ": " +
+                                  printable(names.error().sentence) + "\n");
             return kFailure;
         }
         std::sort(names->begin(), names->end());
         std::string out;
-        for (const auto& name : *names) out += printable(arguments.has('p') ? child_path(operand, name) : name) + "\n";
+        for (const auto& name : *names)
+            out += printable(arguments.has('p') ? child_path(operand, name) : name) + "\n";
         context.console.print(out);
     }
     return kSuccess;
@@ -119,7 +126,8 @@ int exists(Context& context, const Arguments& arguments) {
         const auto value = context.backend.xenstore().read(kNoTransaction, absolute_path(operand));
         if (value) continue;
         // Silent for the answer "no", as scripts expect; not for a failure to ask.
-        if (value.error().kind != ErrorKind::NotFound) report(context, "xenstore-exists: " + printable(operand), value.error());
+        if (value.error().kind != ErrorKind::NotFound)
+            report(context, "xenstore-exists: " + printable(operand), value.error());
         return kFailure;
     }
     return kSuccess;
@@ -146,7 +154,8 @@ int watch(Context& context, const Arguments& arguments) {
     if (const auto text = arguments.value('n')) {
         const auto number = parse_decimal(*text);
         if (!number || *number > 1'000'000'000) {
-            context.console.print("xenstore-watch: expected a number of events after -n, found '" + printable(*text) + "'.\n");
+            context.console.print("xenstore-watch: expected a number of events after -n, found '" +
+                                  printable(*text) + "'.\n");
             return kFailure;
         }
         limit = static_cast<std::int64_t>(*number);
@@ -176,15 +185,15 @@ constexpr OptionSpec kExists[] = {{'p', "", false, false}, {'s', "", false, fals
 constexpr OptionSpec kWatch[] = {{'n', "", true}, {'s', "", false, false}};
 
 constexpr XenstoreTool kTools[] = {
-    {"ls", "[-f] [-p] [path ...]", 0, kLs, ls},
-    {"read", "[-p] [-R] key [...]", 1, kRead, read},
-    {"list", "[-p] key [...]", 1, kList, list},
-    {"exists", "key [...]", 1, kExists, exists},
+    {"ls", "[-f] [-p] [path ...]", 0, kLs, ls},       {"read", "[-p] [-R] key [...]", 1, kRead, read},
+    {"list", "[-p] key [...]", 1, kList, list},       {"exists", "key [...]", 1, kExists, exists},
     {"watch", "[-n NR] key [...]", 1, kWatch, watch},
 };
 
 }  // namespace
 
-std::span<const XenstoreTool> xenstore_read_tools() { return kTools; }
+std::span<const XenstoreTool> xenstore_read_tools() {
+    return kTools;
+}
 
 }  // namespace bulkhead::xl

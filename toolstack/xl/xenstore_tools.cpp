@@ -9,7 +9,9 @@ namespace bulkhead::xl {
 
 namespace {
 
-std::array<std::span<const XenstoreTool>, 2> tables() { return {xenstore_read_tools(), xenstore_write_tools()}; }
+std::array<std::span<const XenstoreTool>, 2> tables() {
+    return {xenstore_read_tools(), xenstore_write_tools()};
+}
 
 int run_tool(Context& context, const XenstoreTool& tool, Words words) {
     const std::string who = "xenstore-" + std::string(tool.name);
@@ -33,12 +35,15 @@ int run_tool(Context& context, const XenstoreTool& tool, Words words) {
 }  // namespace
 
 std::string absolute_path(std::string_view path) {
-    std::string out = path.starts_with('/') || path.starts_with('@') ? std::string(path) : "/local/domain/0/" + std::string(path);
+    std::string out = path.starts_with('/') || path.starts_with('@') ? std::string(path)
+                                                                     : "/local/domain/0/" + std::string(path);
     while (out.size() > 1 && out.back() == '/') out.pop_back();
     return out;
 }
 
-std::string child_path(std::string_view parent, std::string_view name) { return (parent == "/" ? "" : std::string(parent)) + "/" + std::string(name); }
+std::string child_path(std::string_view parent, std::string_view name) {
+    return (parent == "/" ? "" : std::string(parent)) + "/" + std::string(name);
+}
 
 std::string parent_path(std::string_view path) {
     const auto slash = path.rfind('/');
@@ -56,7 +61,9 @@ int in_transaction(Context& context, std::string_view who, const std::function<i
         if (status != kSuccess || ended) return status;
         if (ended.error().kind != ErrorKind::Again) return report(context, who, ended.error());
     }
-    return report(context, who, {ErrorKind::Again, format("%d attempts lost against other writers; nothing was changed.", kAttempts)});
+    return report(context, who,
+                  {ErrorKind::Again,
+                   format("%d attempts lost against other writers; nothing was changed.", kAttempts)});
 }
 
 int run_xenstore_tool(Context& context, Words words) {
@@ -76,7 +83,10 @@ int run_xenstore_tool(Context& context, Words words) {
         }
     }
     const bool control = name == "control";
-    context.console.print("xenstore: '" + printable(name) + (control ? "' is not supported by Bulkhead yet.\n" : "' is unknown (known: chmod, exists, list, ls, read, rm, watch, write).\n"));
+    context.console.print("xenstore: '" + printable(name) +
+                          (control
+                               ? "' is not supported by Bulkhead yet.\n"
+                               : "' is unknown (known: chmod, exists, list, ls, read, rm, watch, write).\n"));
     return kFailure;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of xenstore(1): xenstore-ls, -read, -write, -list, -rm, -exists, -chmod, -watch; also as `xenstore CMD`.
+// The commands of xenstore(1): xenstore-ls, -read, -write, -list, -rm, -exists, -chmod, -watch; also as
+// `xenstore CMD`.
 #pragma once
 
 #include <string_view>

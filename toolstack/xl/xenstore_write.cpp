@@ -9,30 +9,36 @@ namespace {
 int write(Context& context, const Arguments& arguments) {
     const auto& words = arguments.operands;
     if (words.size() % 2 != 0) {
-        context.console.print("xenstore-write: expected a value after the key " + printable(words.back()) + ".\n");
+        context.console.print("xenstore-write: expected a value after the key " + printable(words.back()) +
+                              ".\n");
         return kFailure;
     }
     std::vector<std::string> values;
     for (std::size_t i = 1; i < words.size(); i += 2) {
         const auto value = arguments.has('R') ? std::optional<std::string>(words[i]) : unescaped(words[i]);
         if (!value) {
-            context.console.print("xenstore-write: '" + printable(words[i]) + "' has a malformed escape (known: \\n \\r \\t \\\\ \\\" \\xHH; -R takes it as it is).\n");
+            context.console.print(
+                "xenstore-write: '" + printable(words[i]) +
+                "' has a malformed escape (known: \\n \\r \\t \\\\ \\\" \\xHH; -R takes it as it is).\n");
             return kFailure;
         }
         values.push_back(*value);
     }
     return in_transaction(context, "xenstore-write", [&](TransactionId transaction) {
         for (std::size_t i = 0; i < values.size(); ++i) {
-            const auto ok = context.backend.xenstore().write(transaction, absolute_path(words[2 * i]), values[i]);
+            const auto ok =
+                context.backend.xenstore().write(transaction, absolute_path(words[2 * i]), values[i]);
             if (ok) continue;
-            context.console.print("xenstore-write: could not write path " + printable(words[2 * i]) + ": " + printable(ok.error().sentence) + "\n");
+            context.console.print("xenstore-write: could not write path " + printable(words[2 * i]) + ": " +
+                                  printable(ok.error().sentence) + "\n");
             return kFailure;
         }
         return kSuccess;
     });
 }
 
-// Removes the empty parents of a removed node, from the bottom up, as far as they have neither children nor a value.
+// Removes the empty parents of a removed node, from the bottom up, as far as they have neither children nor a
+// value.
 void tidy(Xenstore& store, TransactionId transaction, std::string path) {
     for (path = parent_path(path); path != "/"; path = parent_path(path)) {
         const auto children = store.directory(transaction, path);
@@ -47,13 +53,16 @@ int remove(Context& context, const Arguments& arguments) {
         auto& store = context.backend.xenstore();
         for (const auto& operand : arguments.operands) {
             const auto path = absolute_path(operand);
-            // Removing what is not there succeeds in the protocol; a person who mistypes a path wants to know.
+            // Removing what is not there succeeds in the protocol; a person who mistypes a path wants to
+            // know.
             auto ok = store.read(transaction, path);
             if (ok || ok.error().kind == ErrorKind::Denied) {
-                if (auto removed = store.remove(transaction, path); !removed) ok = std::unexpected(removed.error());
+                if (auto removed = store.remove(transaction, path); !removed)
+                    ok = std::unexpected(removed.error());
             }
             if (!ok) {
-                context.console.print("xenstore-rm: could not remove path " + printable(operand) + ": " + printable(ok.error().sentence) + "\n");
+                context.console.print("xenstore-rm: could not remove path " + printable(operand) + ": " +
+                                      printable(ok.error().sentence) + "\n");
                 return kFailure;
             }
             if (arguments.has('t')) tidy(store, transaction, path);
@@ -67,14 +76,16 @@ std::optional<NodePermission> parse_permission(std::string_view text) {
     const auto domain = parse_decimal(text.substr(1));
     if (!domain || *domain > UINT32_MAX) return std::nullopt;
     for (const auto access : {NodeAccess::None, NodeAccess::Read, NodeAccess::Write, NodeAccess::Both}) {
-        if (text[0] == static_cast<char>(access)) return NodePermission{access, static_cast<std::uint32_t>(*domain)};
+        if (text[0] == static_cast<char>(access))
+            return NodePermission{access, static_cast<std::uint32_t>(*domain)};
     }
     return std::nullopt;
 }
 
 class Chmod {
-public:
-    Chmod(Context& context, TransactionId transaction, const std::vector<NodePermission>& list) : context_(context), transaction_(transaction), list_(list) {}
+  public:
+    Chmod(Context& context, TransactionId transaction, const std::vector<NodePermission>& list)
+        : context_(context), transaction_(transaction), list_(list) {}
 
     int set(const std::string& path) {
         const auto ok = context_.backend.xenstore().set_permissions(transaction_, path, list_);
@@ -83,7 +94,9 @@ public:
 
     int set_below(const std::string& path, std::size_t depth) {
         constexpr std::size_t kMaxDepth = 128;
-        if (depth == kMaxDepth) return report(context_, "xenstore-chmod: " + printable(path), {ErrorKind::Invalid, "the tree is too deep for -r."});
+        if (depth == kMaxDepth)
+            return report(context_, "xenstore-chmod: " + printable(path),
+                          {ErrorKind::Invalid, "the tree is too deep for -r."});
         const auto names = context_.backend.xenstore().directory(transaction_, path);
         if (!names) return report(context_, "xenstore-chmod: " + printable(path), names.error());
         for (const auto& name : *names) {
@@ -100,7 +113,7 @@ public:
         return kSuccess;
     }
 
-private:
+  private:
     Context& context_;
     TransactionId transaction_;
     const std::vector<NodePermission>& list_;
@@ -111,7 +124,9 @@ int chmod(Context& context, const Arguments& arguments) {
     for (std::size_t i = 1; i < arguments.operands.size(); ++i) {
         const auto permission = parse_permission(arguments.operands[i]);
         if (!permission) {
-            context.console.print("xenstore-chmod: expected one of r w b n and a domain ID, as in 'r4', found '" + printable(arguments.operands[i]) + "'.\n");
+            context.console.print(
+                "xenstore-chmod: expected one of r w b n and a domain ID, as in 'r4', found '" +
+                printable(arguments.operands[i]) + "'.\n");
             return kFailure;
         }
         list.push_back(*permission);
@@ -138,6 +153,8 @@ constexpr XenstoreTool kTools[] = {
 
 }  // namespace
 
-std::span<const XenstoreTool> xenstore_write_tools() { return kTools; }
+std::span<const XenstoreTool> xenstore_write_tools() {
+    return kTools;
+}
 
 }  // namespace bulkhead::xl

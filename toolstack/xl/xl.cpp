@@ -9,18 +9,91 @@ namespace bulkhead::xl {
 namespace {
 
 // What xl(1) of Xen 4.17 has and Bulkhead does not (yet): refused by name.
-constexpr std::string_view kRefused[] = {
-    "block-attach", "block-detach", "block-list", "block-resize", "button-press", "cd-eject", "cd-insert", "channel-list", "claims", "compat",
-    "config-update", "cpupool-cpu-add", "cpupool-cpu-remove", "cpupool-create", "cpupool-destroy", "cpupool-list", "cpupool-migrate", "cpupool-numa-split", "cpupool-rename",
-    "debug-keys", "devd", "dump-core", "fork-launch-dm", "fork-vm", "getenforce", "loadpolicy", "mem-max", "mem-set", "migrate", "migrate-receive",
-    "network-attach", "network-detach", "network-list", "pci-assignable-add", "pci-assignable-list", "pci-assignable-remove", "pci-attach", "pci-detach", "pci-list",
-    "psr-cat-cbm-set", "psr-cat-set", "psr-cat-show", "psr-cmt-attach", "psr-cmt-detach", "psr-cmt-show", "psr-hwinfo", "psr-mba-set", "psr-mba-show",
-    "qemu-monitor-command", "remus", "restore", "save", "sched-credit", "sched-credit2", "sched-rtds", "set-parameters", "setenforce", "sharing", "tmem-freeable",
-    "tmem-list", "top", "trigger", "usb-list", "usbctrl-attach", "usbctrl-detach", "usbdev-attach", "usbdev-detach", "vcpu-pin", "vcpu-set", "vkb-attach", "vkb-detach",
-    "vkb-list", "vncviewer", "vsnd-attach", "vsnd-detach", "vsnd-list", "vtpm-attach", "vtpm-detach", "vtpm-list"};
+constexpr std::string_view kRefused[] = {"block-attach",
+                                         "block-detach",
+                                         "block-list",
+                                         "block-resize",
+                                         "button-press",
+                                         "cd-eject",
+                                         "cd-insert",
+                                         "channel-list",
+                                         "claims",
+                                         "compat",
+                                         "config-update",
+                                         "cpupool-cpu-add",
+                                         "cpupool-cpu-remove",
+                                         "cpupool-create",
+                                         "cpupool-destroy",
+                                         "cpupool-list",
+                                         "cpupool-migrate",
+                                         "cpupool-numa-split",
+                                         "cpupool-rename",
+                                         "debug-keys",
+                                         "devd",
+                                         "dump-core",
+                                         "fork-launch-dm",
+                                         "fork-vm",
+                                         "getenforce",
+                                         "loadpolicy",
+                                         "mem-max",
+                                         "mem-set",
+                                         "migrate",
+                                         "migrate-receive",
+                                         "network-attach",
+                                         "network-detach",
+                                         "network-list",
+                                         "pci-assignable-add",
+                                         "pci-assignable-list",
+                                         "pci-assignable-remove",
+                                         "pci-attach",
+                                         "pci-detach",
+                                         "pci-list",
+                                         "psr-cat-cbm-set",
+                                         "psr-cat-set",
+                                         "psr-cat-show",
+                                         "psr-cmt-attach",
+                                         "psr-cmt-detach",
+                                         "psr-cmt-show",
+                                         "psr-hwinfo",
+                                         "psr-mba-set",
+                                         "psr-mba-show",
+                                         "qemu-monitor-command",
+                                         "remus",
+                                         "restore",
+                                         "save",
+                                         "sched-credit",
+                                         "sched-credit2",
+                                         "sched-rtds",
+                                         "set-parameters",
+                                         "setenforce",
+                                         "sharing",
+                                         "tmem-freeable",
+                                         "tmem-list",
+                                         "top",
+                                         "trigger",
+                                         "usb-list",
+                                         "usbctrl-attach",
+                                         "usbctrl-detach",
+                                         "usbdev-attach",
+                                         "usbdev-detach",
+                                         "vcpu-pin",
+                                         "vcpu-set",
+                                         "vkb-attach",
+                                         "vkb-detach",
+                                         "vkb-list",
+                                         "vncviewer",
+                                         "vsnd-attach",
+                                         "vsnd-detach",
+                                         "vsnd-list",
+                                         "vtpm-attach",
+                                         "vtpm-detach",
+                                         "vtpm-list"};
 
 // Every table, in the order in which `xl help` shows them.
-std::array<std::span<const Subcommand>, 5> tables() { return {create_subcommands(), list_subcommands(), lifecycle_subcommands(), name_subcommands(), host_subcommands()}; }
+std::array<std::span<const Subcommand>, 5> tables() {
+    return {create_subcommands(), list_subcommands(), lifecycle_subcommands(), name_subcommands(),
+            host_subcommands()};
+}
 
 const Subcommand* find_subcommand(std::string_view name) {
     for (const auto table : tables()) {
@@ -42,7 +115,8 @@ int refuse_subcommand(Context& context, const std::string& name) {
 }
 
 void print_help(Context& context, const Subcommand& subcommand) {
-    std::string text = "Usage: xl " + std::string(subcommand.changes ? "[-N] " : "") + std::string(subcommand.name);
+    std::string text =
+        "Usage: xl " + std::string(subcommand.changes ? "[-N] " : "") + std::string(subcommand.name);
     if (!subcommand.usage.empty()) text += " " + std::string(subcommand.usage);
     text += "\n\n" + std::string(subcommand.summary) + ".\n";
     if (!subcommand.options.empty()) text += "\nOptions:\n\n" + std::string(subcommand.options) + "\n";
@@ -52,7 +126,9 @@ void print_help(Context& context, const Subcommand& subcommand) {
 int print_all_help(Context& context) {
     std::string text = "Usage xl [-N] <subcommand> [args]\n\nxl full list of subcommands:\n\n";
     for (const auto table : tables()) {
-        for (const auto& subcommand : table) text += format(" %-19s %s\n", std::string(subcommand.name).c_str(), std::string(subcommand.summary).c_str());
+        for (const auto& subcommand : table)
+            text += format(" %-19s %s\n", std::string(subcommand.name).c_str(),
+                           std::string(subcommand.summary).c_str());
     }
     text += format(" %-19s %s\n", "help", "Show this list, or the usage of one subcommand");
     context.console.print(text);
@@ -79,12 +155,14 @@ int run_subcommand(Context& context, const Subcommand& subcommand, Words words, 
         return kFailure;
     }
     if (arguments->operands.size() < subcommand.least_operands) {
-        context.console.print(format("'%s' requires at least %zu argument%s.\n\n", name.c_str(), subcommand.least_operands, subcommand.least_operands > 1 ? "s" : ""));
+        context.console.print(format("'%s' requires at least %zu argument%s.\n\n", name.c_str(),
+                                     subcommand.least_operands, subcommand.least_operands > 1 ? "s" : ""));
         print_help(context, subcommand);
         return kFailure;
     }
     if (arguments->operands.size() > subcommand.most_operands) {
-        context.console.print(name + ": unexpected argument '" + printable(arguments->operands[subcommand.most_operands]) + "'.\n");
+        context.console.print(name + ": unexpected argument '" +
+                              printable(arguments->operands[subcommand.most_operands]) + "'.\n");
         return kFailure;
     }
     if (dry_run && subcommand.changes) {
@@ -136,7 +214,8 @@ int run_xl(Context& context, Words words) {
     for (; !words.empty() && words[0].starts_with('-'); words = words.subspan(1)) {
         if (words[0] == "-h" || words[0] == "--help") return print_all_help(context);
         if (words[0] != "-N") {
-            context.console.print("xl: the global option '" + printable(words[0]) + "' is not supported by Bulkhead (supported: -N).\n");
+            context.console.print("xl: the global option '" + printable(words[0]) +
+                                  "' is not supported by Bulkhead (supported: -N).\n");
             return kFailure;
         }
         dry_run = true;

@@ -20,7 +20,9 @@ std::optional<std::size_t> FakeTerminal::read(std::span<char> into, std::int64_t
 
 namespace {
 
-std::unexpected<Error> no_entry() { return fail(ErrorKind::NotFound, "No such file or directory"); }
+std::unexpected<Error> no_entry() {
+    return fail(ErrorKind::NotFound, "No such file or directory");
+}
 
 }  // namespace
 
@@ -33,13 +35,16 @@ Result<std::string> FakeXenstore::read(TransactionId transaction, std::string_vi
 Result<void> FakeXenstore::write(TransactionId transaction, std::string_view path, std::string_view value) {
     if (!path.starts_with('/')) return fail(ErrorKind::Invalid, "Invalid argument");
     auto& all = view(transaction);
-    for (std::size_t at = path.find('/', 1); at != std::string_view::npos; at = path.find('/', at + 1)) all.try_emplace(std::string(path.substr(0, at)));
+    for (std::size_t at = path.find('/', 1); at != std::string_view::npos; at = path.find('/', at + 1))
+        all.try_emplace(std::string(path.substr(0, at)));
     all[std::string(path)].value = value;
     return {};
 }
 
 Result<void> FakeXenstore::remove(TransactionId transaction, std::string_view path) {
-    std::erase_if(view(transaction), [&](const auto& node) { return node.first == path || node.first.starts_with(std::string(path) + "/"); });
+    std::erase_if(view(transaction), [&](const auto& node) {
+        return node.first == path || node.first.starts_with(std::string(path) + "/");
+    });
     return {};
 }
 
@@ -49,18 +54,22 @@ Result<std::vector<std::string>> FakeXenstore::directory(TransactionId transacti
     const std::string prefix = path == "/" ? "/" : std::string(path) + "/";
     std::vector<std::string> names;
     for (const auto& [name, node] : all) {
-        if (name.size() > prefix.size() && name.starts_with(prefix) && name.find('/', prefix.size()) == std::string::npos) names.push_back(name.substr(prefix.size()));
+        if (name.size() > prefix.size() && name.starts_with(prefix) &&
+            name.find('/', prefix.size()) == std::string::npos)
+            names.push_back(name.substr(prefix.size()));
     }
     return names;
 }
 
-Result<std::vector<NodePermission>> FakeXenstore::permissions(TransactionId transaction, std::string_view path) {
+Result<std::vector<NodePermission>> FakeXenstore::permissions(TransactionId transaction,
+                                                              std::string_view path) {
     const auto found = view(transaction).find(std::string(path));
     if (found == view(transaction).end()) return no_entry();
     return found->second.permissions;
 }
 
-Result<void> FakeXenstore::set_permissions(TransactionId transaction, std::string_view path, const std::vector<NodePermission>& list) {
+Result<void> FakeXenstore::set_permissions(TransactionId transaction, std::string_view path,
+                                           const std::vector<NodePermission>& list) {
     const auto found = view(transaction).find(std::string(path));
     if (found == view(transaction).end()) return no_entry();
     found->second.permissions = list;
@@ -134,7 +143,8 @@ FakeBackend::FakeBackend() {
     files["/boot/vmlinuz"] = "kernel";
     files["/boot/initrd"] = "ramdisk";
     files["/boot/empty"] = "";
-    files["/etc/xen/web.cfg"] = "name = 'web'\nkernel = '/boot/vmlinuz'\nramdisk = '/boot/initrd'\nmemory = 64\nvcpus = 2\n";
+    files["/etc/xen/web.cfg"] =
+        "name = 'web'\nkernel = '/boot/vmlinuz'\nramdisk = '/boot/initrd'\nmemory = 64\nvcpus = 2\n";
 }
 
 Result<void> FakeBackend::note(const std::string& what, DomainId domain) {
@@ -169,8 +179,11 @@ Result<DomainConfig> FakeBackend::config(DomainId domain) {
     return found->second;
 }
 
-Result<DomainId> FakeBackend::create(const DomainConfig& config, std::span<const std::byte> kernel, std::span<const std::byte> ramdisk) {
-    if (auto ok = note(format("create %s %zu+%zu", config.name.c_str(), kernel.size(), ramdisk.size()), 9); !ok) return std::unexpected(ok.error());
+Result<DomainId> FakeBackend::create(const DomainConfig& config, std::span<const std::byte> kernel,
+                                     std::span<const std::byte> ramdisk) {
+    if (auto ok = note(format("create %s %zu+%zu", config.name.c_str(), kernel.size(), ramdisk.size()), 9);
+        !ok)
+        return std::unexpected(ok.error());
     configs[9] = config;
     return 9U;
 }
@@ -204,12 +217,16 @@ Result<std::string> FakeBackend::kernel_log(bool clear) {
 }
 
 Result<std::vector<CapabilityInfo>> FakeBackend::capabilities(std::optional<DomainId> domain) {
-    std::vector<CapabilityInfo> caps{{0, "Domain-0", 1, "CNode", "rw", 0, 10, 1, 4096}, {2, "console", 3, "Endpoint", "w", 0xbeef, 11, 10, 0}};
+    std::vector<CapabilityInfo> caps{{0, "Domain-0", 1, "CNode", "rw", 0, 10, 1, 4096},
+                                     {2, "console", 3, "Endpoint", "w", 0xbeef, 11, 10, 0}};
     if (domain) std::erase_if(caps, [&](const auto& cap) { return cap.domain != *domain; });
     return caps;
 }
 
-Result<std::vector<StubDomainInfo>> FakeBackend::stub_domains() { return std::vector<StubDomainInfo>{{"console", 2U, "running", 1}, {"xenstore", std::nullopt, "failed", 5}}; }
+Result<std::vector<StubDomainInfo>> FakeBackend::stub_domains() {
+    return std::vector<StubDomainInfo>{{"console", 2U, "running", 1},
+                                       {"xenstore", std::nullopt, "failed", 5}};
+}
 
 Result<void> FakeBackend::restart_stub_domain(const std::string& name) {
     if (name != "console") return fail(ErrorKind::NotFound, "there is no such stub domain.");

@@ -13,16 +13,16 @@
 namespace bulkhead::xl {
 
 class FakeTerminal : public Terminal {
-public:
+  public:
     std::optional<std::size_t> read(std::span<char> into, std::int64_t timeout_ms) override;
     void write(std::string_view bytes) override { output += bytes; }
 
-    std::string input;   // an unlimited wait past its end is the end of the input
+    std::string input;  // an unlimited wait past its end is the end of the input
     std::string output;
 };
 
 class FakeXenstore : public Xenstore {
-public:
+  public:
     struct Node {
         std::string value;
         std::vector<NodePermission> permissions{{NodeAccess::None, 0}};
@@ -32,8 +32,10 @@ public:
     Result<void> write(TransactionId transaction, std::string_view path, std::string_view value) override;
     Result<void> remove(TransactionId transaction, std::string_view path) override;
     Result<std::vector<std::string>> directory(TransactionId transaction, std::string_view path) override;
-    Result<std::vector<NodePermission>> permissions(TransactionId transaction, std::string_view path) override;
-    Result<void> set_permissions(TransactionId transaction, std::string_view path, const std::vector<NodePermission>& list) override;
+    Result<std::vector<NodePermission>> permissions(TransactionId transaction,
+                                                    std::string_view path) override;
+    Result<void> set_permissions(TransactionId transaction, std::string_view path,
+                                 const std::vector<NodePermission>& list) override;
     Result<TransactionId> start_transaction() override;
     Result<void> end_transaction(TransactionId transaction, bool commit) override;
     Result<void> watch(std::string_view path) override;
@@ -43,30 +45,37 @@ public:
     std::map<std::string, Node> nodes{{"/", {}}};
     std::vector<std::string> watches;
     std::vector<std::string> events;
-    int conflicts = 0;   // so many commits fail with Again
+    int conflicts = 0;  // so many commits fail with Again
     int commits = 0, aborts = 0;
 
-private:
-    std::map<std::string, Node>& view(TransactionId transaction) { return transaction == kNoTransaction ? nodes : copy_; }
+  private:
+    std::map<std::string, Node>& view(TransactionId transaction) {
+        return transaction == kNoTransaction ? nodes : copy_;
+    }
 
     std::map<std::string, Node> copy_;
 };
 
 class FakeBackend : public Backend {
-public:
+  public:
     FakeBackend();  // Domain-0, the stub domain "console" and the guest "debian" (ID 4)
 
     Result<std::vector<DomainInfo>> domains() override { return list; }
     Result<std::vector<VcpuInfo>> vcpus(DomainId domain) override;
     Result<DomainConfig> config(DomainId domain) override;
-    Result<DomainId> create(const DomainConfig& config, std::span<const std::byte> kernel, std::span<const std::byte> ramdisk) override;
+    Result<DomainId> create(const DomainConfig& config, std::span<const std::byte> kernel,
+                            std::span<const std::byte> ramdisk) override;
     Result<void> pause(DomainId domain) override { return note("pause", domain); }
     Result<void> unpause(DomainId domain) override { return note("unpause", domain); }
     Result<void> destroy(DomainId domain) override { return note("destroy", domain); }
     Result<void> shutdown(DomainId domain) override { return note("shutdown", domain); }
     Result<void> reboot(DomainId domain) override { return note("reboot", domain); }
-    Result<void> sysrq(DomainId domain, char key) override { return note(std::string("sysrq ") + key, domain); }
-    Result<void> rename(DomainId domain, const std::string& name) override { return note("rename " + name, domain); }
+    Result<void> sysrq(DomainId domain, char key) override {
+        return note(std::string("sysrq ") + key, domain);
+    }
+    Result<void> rename(DomainId domain, const std::string& name) override {
+        return note("rename " + name, domain);
+    }
     Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) override;
     Result<ConsoleEnd> attach_console(DomainId domain) override;
     Result<PhysInfo> physinfo() override;
@@ -85,14 +94,14 @@ public:
     std::vector<DomainInfo> list;
     std::map<DomainId, DomainConfig> configs;
     std::map<std::string, std::string> files;
-    std::vector<std::string> calls;           // what was done, in order
-    std::optional<Error> next_failure;        // for the next primitive that changes something
-    std::optional<DomainEnd> end;             // what wait() answers; nullopt: timeouts
+    std::vector<std::string> calls;     // what was done, in order
+    std::optional<Error> next_failure;  // for the next primitive that changes something
+    std::optional<DomainEnd> end;       // what wait() answers; nullopt: timeouts
     std::string log = "kernel log\n";
     std::uint64_t slept = 0;
     FakeXenstore store;
 
-private:
+  private:
     Result<void> note(const std::string& what, DomainId domain);
 };
 

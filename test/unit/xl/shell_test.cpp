@@ -114,24 +114,31 @@ TEST_CASE("editing keys") {
     Session s;
     CHECK(s.edited("abc\x7f\x08z") == "az");
     CHECK(s.edited("bc\x1b[D\x1b[Da") == "abc");
-    CHECK(s.edited("bc\x02\x02" "a\x06\x06" "d") == "abcd");
+    CHECK(s.edited("bc\x02\x02"
+                   "a\x06\x06"
+                   "d") == "abcd");
     CHECK(s.edited("ac\x1b[Db") == "abc");
     CHECK(s.edited("abc\x1b[D\x1b[D\x1b[3~") == "ac");
     CHECK(s.edited("abc\x02\x02\x04") == "ac");
     CHECK(s.edited("abc\x02\x02\x0b") == "a");
     CHECK(s.edited("one two\x17three") == "one three");
     CHECK(s.edited("one two\x1b[1;5D\x1b[1;5Dzero ") == "zero one two");
-    CHECK(s.edited("b\x01\x1b[1;5C\x06\x61\x05" "c") == "abc");
+    CHECK(s.edited("b\x01\x1b[1;5C\x06\x61\x05"
+                   "c") == "abc");
     CHECK(s.edited("x\x1b[H\x1b[1;5C y\x1b[F z") == "y x z");
-    CHECK(s.edited("x\x15" "echo y") == "y");
+    CHECK(s.edited("x\x15"
+                   "echo y") == "y");
     CHECK(s.edited("x\x1bOH\x1bOF z") == "x z");
 }
 
 TEST_CASE("Ctrl-C drops the line, Ctrl-L redraws it, Ctrl-D on an empty line does nothing") {
     Session s;
     CHECK(s.type("abc\x03true\r") == "dom0# abc^C\r\ndom0# true\r\ndom0# ");
-    CHECK(s.type("\x03" "echo $?\r") == "dom0# ^C\r\ndom0# echo $?\r\n130\r\ndom0# ");
-    CHECK(s.type("ab\x0c") == "dom0# ab\x1b[H\x1b[2J" "dom0# ab");
+    CHECK(s.type("\x03"
+                 "echo $?\r") == "dom0# ^C\r\ndom0# echo $?\r\n130\r\ndom0# ");
+    CHECK(s.type("ab\x0c") ==
+          "dom0# ab\x1b[H\x1b[2J"
+          "dom0# ab");
     CHECK(s.type("\x04") == "dom0# ");
 }
 
@@ -145,8 +152,10 @@ TEST_CASE("history") {
     };
     CHECK(echoed("echo 1\recho 2\r\x1b[A\x1b[A\r") == "1");
     CHECK(echoed("echo 1\recho 2\r\x1b[A\x1b[A\x1b[B\r") == "2");
-    CHECK(echoed("echo 1\recho dr\x1b[A\x1b[B" "aft\r") == "draft");
-    CHECK(echoed("echo 1\r\x1b[A\x1b[A\x1b[A\x7f" "3\r") == "3");
+    CHECK(echoed("echo 1\recho dr\x1b[A\x1b[B"
+                 "aft\r") == "draft");
+    CHECK(echoed("echo 1\r\x1b[A\x1b[A\x1b[A\x7f"
+                 "3\r") == "3");
     CHECK(echoed("echo 1\rtrue\recho\x12\r") == "1");
     History history;
     for (int i = 0; i < 1000; ++i) history.add(std::to_string(i));
@@ -162,7 +171,8 @@ TEST_CASE("completion") {
     CHECK(s.type("stub\tres\tcons\t") == "dom0# stubdom restart console ");
     CHECK(s.type("cat /etc/x\tw\t") == "dom0# cat /etc/xen/web.cfg ");
     CHECK(s.type("xl create we\t") == "dom0# xl create web.cfg ");
-    CHECK(s.type("ls /bo\t\t") == "dom0# ls /boot/\r\n/boot/empty  /boot/initrd  /boot/vmlinuz\r\ndom0# ls /boot/");
+    CHECK(s.type("ls /bo\t\t") ==
+          "dom0# ls /boot/\r\n/boot/empty  /boot/initrd  /boot/vmlinuz\r\ndom0# ls /boot/");
     CHECK(s.type("qqq\t") == "dom0# qqq\a");
     CHECK(s.type("true; fal\t") == "dom0# true; false ");
     CHECK(s.type("xl pause \t") == "dom0# xl pause debian ");
@@ -180,18 +190,22 @@ TEST_CASE("completion") {
 TEST_CASE("an over-long line is refused whole") {
     Session s;
     const auto output = s.type("echo " + std::string(5000, 'x') + "\recho $?\r");
-    CHECK(output.find("shell: the line is longer than 2048 characters and was not executed.\r\n") != std::string::npos);
+    CHECK(output.find("shell: the line is longer than 2048 characters and was not executed.\r\n") !=
+          std::string::npos);
     CHECK(output.ends_with("echo $?\r\n2\r\ndom0# "));
 }
 
 TEST_CASE("garbage is harmless") {
     Session s;
-    CHECK(s.type("\xff\x80\x00\x1b[999;999;999;999;999;9z\x1b\x1b[" "\r").starts_with("dom0# "));
+    CHECK(s.type("\xff\x80\x00\x1b[999;999;999;999;999;9z\x1b\x1b["
+                 "\r")
+              .starts_with("dom0# "));
     std::mt19937 random(42);
     for (int round = 0; round < 200; ++round) {
         std::string input;
         for (int i = 0; i < 500; ++i) input += static_cast<char>(random() % 256);
-        // No shutting down of the fake machine by chance, and no run of a random command matters: it must only survive.
+        // No shutting down of the fake machine by chance, and no run of a random command matters: it must
+        // only survive.
         CHECK(s.type(input).starts_with("dom0# "));
     }
 }
@@ -222,10 +236,13 @@ TEST_CASE("files, sleep, help") {
 TEST_CASE("caps, stubdom, poweroff, reboot") {
     Session s;
     CHECK(s.status("caps") == 0);
-    CHECK(s.terminal.output.find("Domain-0                0      1 CNode         rw                      -       10        1     4 KiB\r\n") != std::string::npos);
+    CHECK(s.terminal.output.find("Domain-0                0      1 CNode         rw                      -   "
+                                 "    10        1     4 KiB\r\n") != std::string::npos);
     CHECK(s.terminal.output.ends_with("2 capabilities\r\n"));
     s.status("caps console --json");
-    CHECK(s.terminal.output == "[\r\n  {\"domain\": 2, \"name\": \"console\", \"slot\": 3, \"type\": \"Endpoint\", \"rights\": \"w\", \"badge\": 48879, \"object\": 11, \"parent\": 10, \"size\": 0}\r\n]\r\n");
+    CHECK(s.terminal.output ==
+          "[\r\n  {\"domain\": 2, \"name\": \"console\", \"slot\": 3, \"type\": \"Endpoint\", \"rights\": "
+          "\"w\", \"badge\": 48879, \"object\": 11, \"parent\": 10, \"size\": 0}\r\n]\r\n");
     s.status("caps --dot");
     CHECK(s.terminal.output.starts_with("digraph capabilities {\r\n"));
     CHECK(s.terminal.output.find("  c2_3 -> o11;\r\n") != std::string::npos);
@@ -233,7 +250,9 @@ TEST_CASE("caps, stubdom, poweroff, reboot") {
     CHECK(s.status("caps --json --dot") == 1);
     CHECK(s.status("caps nobody") == 1);
     CHECK(s.status("stubdom list") == 0);
-    CHECK(s.terminal.output.find("xenstore                                     - failed              5\r\n") != std::string::npos);
+    CHECK(
+        s.terminal.output.find("xenstore                                     - failed              5\r\n") !=
+        std::string::npos);
     CHECK(s.status("stubdom restart console") == 0);
     CHECK(s.status("stubdom restart nobody") == 1);
     CHECK(s.terminal.output == "stubdom: nobody: there is no such stub domain.\r\n");

@@ -30,7 +30,9 @@ struct Machine {
     }
 };
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -63,7 +65,8 @@ TEST_CASE("list --long is JSON") {
 
 TEST_CASE("a missing domain is an error everywhere") {
     Machine m;
-    for (const char* command : {"list", "pause", "unpause", "destroy", "shutdown", "reboot", "console", "vcpu-list", "uptime"}) {
+    for (const char* command :
+         {"list", "pause", "unpause", "destroy", "shutdown", "reboot", "console", "vcpu-list", "uptime"}) {
         CHECK(m.run({command, "nobody"}, 1) == "nobody is an invalid domain identifier (rc=-6)\n");
         CHECK(m.run({command, "77"}, 1) == "77 is an invalid domain identifier (rc=-6)\n");
     }
@@ -74,10 +77,12 @@ TEST_CASE("what xl does not have is refused by name") {
     Machine m;
     CHECK(m.run({"migrate", "debian", "host"}, 1) == "xl: 'migrate' is not supported by Bulkhead yet.\n");
     CHECK(m.run({"frobnicate"}, 1) == "xl: unknown subcommand 'frobnicate'; `xl help` lists them.\n");
-    CHECK(m.run({"-v", "list"}, 1) == "xl: the global option '-v' is not supported by Bulkhead (supported: -N).\n");
+    CHECK(m.run({"-v", "list"}, 1) ==
+          "xl: the global option '-v' is not supported by Bulkhead (supported: -N).\n");
     CHECK(m.run({"list", "-Z"}, 1) == "xl list: the option '-Z' is not supported by Bulkhead yet.\n");
     CHECK(m.run({"list", "--frob"}, 1) == "xl list: unknown option '--frob'.\n");
-    CHECK(m.run({"create", "-V", "web.cfg"}, 1) == "xl create: the option '-V' is not supported by Bulkhead yet.\n");
+    CHECK(m.run({"create", "-V", "web.cfg"}, 1) ==
+          "xl create: the option '-V' is not supported by Bulkhead yet.\n");
     CHECK(contains(m.run({"pause"}, 1), "'xl pause' requires at least 1 argument.\n"));
     CHECK(m.run({"pause", "a", "b"}, 1) == "xl pause: unexpected argument 'b'.\n");
 }
@@ -103,7 +108,8 @@ TEST_CASE("create builds from the file and the overrides") {
 TEST_CASE("create -n and -N build nothing") {
     Machine m;
     const auto text = m.run({"create", "-n", "web.cfg"});
-    CHECK(text.starts_with("{\n    \"c_info\": {\n        \"type\": \"pvh\",\n        \"name\": \"web\"\n    },\n"));
+    CHECK(text.starts_with(
+        "{\n    \"c_info\": {\n        \"type\": \"pvh\",\n        \"name\": \"web\"\n    },\n"));
     CHECK(contains(text, "\"max_memkb\": 65536,"));
     CHECK(m.run({"-N", "create", "web.cfg"}) == text);
     CHECK(m.run({"-N", "destroy", "debian"}) == "xl: dry run: 'destroy' was not executed.\n");
@@ -112,21 +118,34 @@ TEST_CASE("create -n and -N build nothing") {
 
 TEST_CASE("create refuses bad input with one sentence and builds nothing") {
     Machine m;
-    CHECK(m.run({"create", "-q", "none.cfg"}, 1) == "xl: cannot read the configuration 'none.cfg': there is no such file.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "other.cfg"}, 1) == "xl create: expected one configuration file, found 'web.cfg' and 'other.cfg'.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "name='debian'"}, 1) == "xl: debian: a domain named 'debian' exists already (ID 4).\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "uuid='59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5'"}, 1) == "xl: web: the UUID 59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5 is in use by domain 'debian'.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "kernel='/boot/none'"}, 1) == "xl: web: kernel: cannot read '/boot/none': there is no such file.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "ramdisk='/boot/empty'"}, 1) == "xl: web: ramdisk: '/boot/empty' is empty.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "cpus='7'"}, 1) == "xl: web: cpus: '7' names none of this machine's 2 CPUs.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "vcpus="}, 1) == "xl: command line:1:7: expected a string, a number or '[', found the end of the line.\n");
-    CHECK(m.run({"create", "-q", "web.cfg", "vif=[]"}, 1) == "xl: command line:1:1: vif: this key is not supported by Bulkhead yet.\n");
+    CHECK(m.run({"create", "-q", "none.cfg"}, 1) ==
+          "xl: cannot read the configuration 'none.cfg': there is no such file.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "other.cfg"}, 1) ==
+          "xl create: expected one configuration file, found 'web.cfg' and 'other.cfg'.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "name='debian'"}, 1) ==
+          "xl: debian: a domain named 'debian' exists already (ID 4).\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "uuid='59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5'"}, 1) ==
+          "xl: web: the UUID 59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5 is in use by domain 'debian'.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "kernel='/boot/none'"}, 1) ==
+          "xl: web: kernel: cannot read '/boot/none': there is no such file.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "ramdisk='/boot/empty'"}, 1) ==
+          "xl: web: ramdisk: '/boot/empty' is empty.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "cpus='7'"}, 1) ==
+          "xl: web: cpus: '7' names none of this machine's 2 CPUs.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "vcpus="}, 1) ==
+          "xl: command line:1:7: expected a string, a number or '[', found the end of the line.\n");
+    CHECK(m.run({"create", "-q", "web.cfg", "vif=[]"}, 1) ==
+          "xl: command line:1:1: vif: this key is not supported by Bulkhead yet.\n");
     m.backend.files["/etc/xen/bad.cfg"] = "name = 'x\n";
-    CHECK(m.run({"create", "bad.cfg"}, 1) == "Parsing config from bad.cfg\nxl: bad.cfg:1:8: expected a closing ' on the same line; this string has none.\n");
+    CHECK(m.run({"create", "bad.cfg"}, 1) ==
+          "Parsing config from bad.cfg\nxl: bad.cfg:1:8: expected a closing ' on the same line; this string "
+          "has none.\n");
     m.backend.files["/etc/xen/empty.cfg"] = "";
-    CHECK(contains(m.run({"create", "-q", "empty.cfg"}, 1), "xl: empty.cfg: the key 'name' is missing; every domain needs a name.\n"));
+    CHECK(contains(m.run({"create", "-q", "empty.cfg"}, 1),
+                   "xl: empty.cfg: the key 'name' is missing; every domain needs a name.\n"));
     m.backend.next_failure = Error{ErrorKind::NoSpace, "64 MiB are asked for, but only 3 MiB are free."};
-    CHECK(m.run({"create", "-q", "web.cfg"}, 1) == "xl: web: 64 MiB are asked for, but only 3 MiB are free.\n");
+    CHECK(m.run({"create", "-q", "web.cfg"}, 1) ==
+          "xl: web: 64 MiB are asked for, but only 3 MiB are free.\n");
     CHECK(m.backend.calls.empty());
 }
 
@@ -149,7 +168,8 @@ TEST_CASE("lifecycle commands") {
     CHECK(m.run({"sysrq", "debian", "c"}).empty());
     CHECK(m.run({"rename", "debian", "sid"}).empty());
     CHECK(m.run({"console", "debian"}) == "\n");
-    CHECK(m.backend.calls == std::vector<std::string>{"pause 4", "unpause 4", "destroy 4", "shutdown 4", "reboot 4", "sysrq c 4", "rename sid 4", "console 4"});
+    CHECK(m.backend.calls == std::vector<std::string>{"pause 4", "unpause 4", "destroy 4", "shutdown 4",
+                                                      "reboot 4", "sysrq c 4", "rename sid 4", "console 4"});
     CHECK(m.run({"sysrq", "debian", "cc"}, 1) == "Invalid sysrq: expected one letter.\n");
     CHECK(contains(m.run({"rename", "debian", "7"}, 1), "Can't rename domain 'debian' to '7': a name is"));
     CHECK(contains(m.run({"console", "-t", "serial", "debian"}, 1), "console type 'serial'"));
@@ -171,26 +191,34 @@ TEST_CASE("dom0 and stub domains are not guests") {
 TEST_CASE("shutdown waits and takes all guests") {
     Machine m;
     m.backend.end = DomainEnd{false, ShutdownReason::Poweroff};
-    CHECK(m.run({"shutdown", "-w", "debian"}) == "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been shut down, reason code 0\n");
+    CHECK(m.run({"shutdown", "-w", "debian"}) ==
+          "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been shut down, reason code 0\n");
     CHECK(m.backend.calls.back() == "wait shutdown 4");
     m.backend.end = DomainEnd{true, {}};
-    CHECK(m.run({"shutdown", "-a", "-ww"}) == "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been destroyed\n");
+    CHECK(m.run({"shutdown", "-a", "-ww"}) ==
+          "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been destroyed\n");
     CHECK(m.backend.calls.back() == "wait death 4");
     CHECK(m.run({"shutdown"}, 1) == "You must specify -a or a domain id.\n");
     CHECK(m.run({"reboot", "-a", "debian"}, 1) == "You cannot specify -a and a domain id at once.\n");
     CHECK(contains(m.run({"shutdown", "-F", "debian"}, 1), "'-F' is not supported"));
     m.backend.next_failure = Error{ErrorKind::Unsupported, ""};
-    CHECK(m.run({"shutdown", "-w", "debian"}, 1) == "Shutting down domain 4\nPV control interface not available: external graceful shutdown not possible.\n");
+    CHECK(m.run({"shutdown", "-w", "debian"}, 1) ==
+          "Shutting down domain 4\nPV control interface not available: external graceful shutdown not "
+          "possible.\n");
 }
 
 TEST_CASE("names and ids") {
     Machine m;
     CHECK(m.run({"domid", "debian"}) == "4\n");
-    CHECK(m.run({"domid", "nobody"}, 1) == "Can't get domid of domain name 'nobody', maybe this domain does not exist.\n");
+    CHECK(m.run({"domid", "nobody"}, 1) ==
+          "Can't get domid of domain name 'nobody', maybe this domain does not exist.\n");
     CHECK(m.run({"domname", "0"}) == "Domain-0\n");
-    CHECK(m.run({"domname", "99"}, 1) == "Can't get domain name of domain id '99', maybe this domain does not exist.\n");
+    CHECK(m.run({"domname", "99"}, 1) ==
+          "Can't get domain name of domain id '99', maybe this domain does not exist.\n");
     CHECK(m.run({"domname", "x"}, 1) == "Invalid domain id.\n");
-    CHECK(m.run({"vm-list"}) == "UUID                                  ID    name\n59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5  4    debian\n");
+    CHECK(m.run({"vm-list"}) ==
+          "UUID                                  ID    name\n59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5  4    "
+          "debian\n");
 }
 
 TEST_CASE("uptime and vcpu-list") {
@@ -214,7 +242,9 @@ TEST_CASE("info and dmesg") {
     CHECK(contains(text, "\ncpu_mhz                : 2266.007\n"));
     CHECK(contains(text, "\ntotal_memory           : 2048\nfree_memory            : 1024\n"));
     CHECK_FALSE(contains(text, "numa_info"));
-    CHECK(contains(m.run({"info", "-n"}), "numa_info              :\nnode:    memsize    memfree    distances\n   0:      2048       1024      10\n"));
+    CHECK(contains(m.run({"info", "-n"}),
+                   "numa_info              :\nnode:    memsize    memfree    distances\n   0:      2048      "
+                   " 1024      10\n"));
     m.backend.log = "one\n\x1b[2Jtwo";
     CHECK(m.run({"dmesg", "-c"}) == "one\n?[2Jtwo\n");
     CHECK(m.run({"dmesg"}).empty());
@@ -223,7 +253,9 @@ TEST_CASE("info and dmesg") {
 TEST_CASE("help") {
     Machine m;
     CHECK(contains(m.run({"help"}), "\n create              Create a domain from config file <filename>\n"));
-    CHECK(m.run({"help", "dmesg"}) == "Usage: xl dmesg [-c]\n\nRead and/or clear dmesg buffer.\n\nOptions:\n\n-c, --clear             Clear dmesg buffer as well as printing it\n");
+    CHECK(m.run({"help", "dmesg"}) ==
+          "Usage: xl dmesg [-c]\n\nRead and/or clear dmesg buffer.\n\nOptions:\n\n-c, --clear             "
+          "Clear dmesg buffer as well as printing it\n");
     CHECK(m.run({"dmesg", "-h"}) == m.run({"help", "dmesg"}));
     CHECK(m.run({"help", "migrate"}, 1) == "xl: 'migrate' is not supported by Bulkhead yet.\n");
     m.run({}, 1);

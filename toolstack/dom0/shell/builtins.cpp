@@ -48,7 +48,8 @@ int ls(Context& context, Words words) {
         const auto path = xl::normalize_path(folder);
         const auto names = context.backend.list_directory(path);
         if (!names) {
-            if (!context.backend.file(path)) return xl::report(context, "ls: " + xl::printable(folder), names.error());
+            if (!context.backend.file(path))
+                return xl::report(context, "ls: " + xl::printable(folder), names.error());
             context.console.print(xl::printable(folder) + "\n");
             continue;
         }
@@ -87,8 +88,12 @@ int sleep(Context& context, Words words) {
     return xl::kSuccess;
 }
 
-int succeed(Context&, Words) { return xl::kSuccess; }
-int fail(Context&, Words) { return xl::kFailure; }
+int succeed(Context&, Words) {
+    return xl::kSuccess;
+}
+int fail(Context&, Words) {
+    return xl::kFailure;
+}
 
 constexpr ShellCommand kTable[] = {
     {"echo", "[-n] [TEXT ...]", "print its words", echo},
@@ -101,6 +106,8 @@ constexpr ShellCommand kTable[] = {
 
 }  // namespace
 
-std::span<const ShellCommand> builtin_commands() { return kTable; }
+std::span<const ShellCommand> builtin_commands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::shell

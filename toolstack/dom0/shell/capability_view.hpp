@@ -14,7 +14,8 @@ using CapabilityList = std::vector<xl::CapabilityInfo>;
 std::string capability_table(const CapabilityList& list);
 // An array of {"domain", "name", "slot", "type", "rights", "badge", "object", "parent", "size"}.
 std::string capability_json(const CapabilityList& list);
-// One cluster a domain, one edge from each capability to its object, dashed edges for the derivation of objects.
+// One cluster a domain, one edge from each capability to its object, dashed edges for the derivation of
+// objects.
 std::string capability_dot(const CapabilityList& list);
 
 }  // namespace bulkhead::shell

@@ -8,24 +8,30 @@ namespace bulkhead::shell {
 namespace {
 
 class LineParser {
-public:
+  public:
     explicit LineParser(std::string_view line) : line_(line) {}
 
     xl::Result<std::vector<SimpleCommand>> parse() {
         for (const char c : line_) {
-            if (c < ' ' || c > '~') return refuse(xl::format("the byte 0x%02x is not part of any command", static_cast<unsigned>(static_cast<unsigned char>(c))));
+            if (c < ' ' || c > '~')
+                return refuse(xl::format("the byte 0x%02x is not part of any command",
+                                         static_cast<unsigned>(static_cast<unsigned char>(c))));
         }
         while (at_ < line_.size()) {
             if (auto ok = step(); !ok) return std::unexpected(ok.error());
         }
         end_word();
-        if (current_.words.empty() && current_.joint != Joint::Always) return refuse("expected a command after '" + std::string(current_.joint == Joint::IfSucceeded ? "&&" : "||") + "'");
+        if (current_.words.empty() && current_.joint != Joint::Always)
+            return refuse("expected a command after '" +
+                          std::string(current_.joint == Joint::IfSucceeded ? "&&" : "||") + "'");
         if (!current_.words.empty()) commands_.push_back(std::move(current_));
         return std::move(commands_);
     }
 
-private:
-    std::unexpected<xl::Error> refuse(const std::string& why) { return xl::fail(xl::ErrorKind::Invalid, why + "."); }
+  private:
+    std::unexpected<xl::Error> refuse(const std::string& why) {
+        return xl::fail(xl::ErrorKind::Invalid, why + ".");
+    }
 
     xl::Result<void> step() {
         const char c = line_[at_++];
@@ -41,12 +47,19 @@ private:
                     ++at_;
                     return c == '&' ? join("&&", Joint::IfSucceeded) : join("||", Joint::IfFailed);
                 }
-                return refuse(c == '|' ? "this shell has no pipes ('|'); quote the character to pass it on" : "this shell has no background commands ('&'); quote the character to pass it on");
+                return refuse(
+                    c == '|'
+                        ? "this shell has no pipes ('|'); quote the character to pass it on"
+                        : "this shell has no background commands ('&'); quote the character to pass it on");
             case '<':
-            case '>': return refuse(xl::format("this shell has no redirection ('%c'); quote the character to pass it on", c));
+            case '>':
+                return refuse(
+                    xl::format("this shell has no redirection ('%c'); quote the character to pass it on", c));
             case '`':
             case '(':
-            case ')': return refuse(xl::format("this shell has no use for '%c'; quote the character to pass it on", c));
+            case ')':
+                return refuse(
+                    xl::format("this shell has no use for '%c'; quote the character to pass it on", c));
             case '#':
                 if (in_word_) break;
                 at_ = line_.size();
@@ -74,7 +87,8 @@ private:
 
     xl::Result<void> join(const char* separator, Joint joint) {
         end_word();
-        if (current_.words.empty()) return refuse(std::string("expected a command before '") + separator + "'");
+        if (current_.words.empty())
+            return refuse(std::string("expected a command before '") + separator + "'");
         commands_.push_back(std::move(current_));
         current_ = {joint, {}};
         return {};
@@ -98,7 +112,8 @@ private:
                 if (auto ok = dollar(); !ok) return ok;
                 continue;
             }
-            const bool escapes = c == '\\' && at_ < line_.size() && std::string_view("\"\\$").find(line_[at_]) != std::string_view::npos;
+            const bool escapes = c == '\\' && at_ < line_.size() &&
+                                 std::string_view("\"\\$").find(line_[at_]) != std::string_view::npos;
             word_ += escapes ? line_[at_++] : c;
         }
         return refuse("expected a closing \"");
@@ -123,7 +138,9 @@ private:
 
 }  // namespace
 
-xl::Result<std::vector<SimpleCommand>> parse_line(std::string_view line) { return LineParser(line).parse(); }
+xl::Result<std::vector<SimpleCommand>> parse_line(std::string_view line) {
+    return LineParser(line).parse();
+}
 
 std::string expand(const std::string& word, int status) {
     std::string out;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shell's little language: words with quotes, `$?`, and commands joined by `;`, `&&` and `||`. Whatever else a Unix
-// shell has is refused by name, so that nobody's line does something that it does not say.
+// The shell's little language: words with quotes, `$?`, and commands joined by `;`, `&&` and `||`. Whatever
+// else a Unix shell has is refused by name, so that nobody's line does something that it does not say.
 #pragma once
 
 #include <string>

@@ -12,10 +12,12 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-Names to_strings(const std::vector<std::string_view>& views) { return {views.begin(), views.end()}; }
+Names to_strings(const std::vector<std::string_view>& views) {
+    return {views.begin(), views.end()};
+}
 
-// The words of the simple command that the cursor is in, the last one (perhaps empty) being the one under the cursor.
-// Completion helps with plain words; quotes are not looked into.
+// The words of the simple command that the cursor is in, the last one (perhaps empty) being the one under the
+// cursor. Completion helps with plain words; quotes are not looked into.
 Names words_at_cursor(std::string_view line) {
     Names words{""};
     for (const char c : line) {
@@ -31,10 +33,14 @@ Names words_at_cursor(std::string_view line) {
 }
 
 bool plain(const std::string& name) {
-    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && std::string_view("'\"\\;|&$<>()`#").find(c) == std::string_view::npos; });
+    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+        return c > ' ' && c <= '~' && std::string_view("'\"\\;|&$<>()`#").find(c) == std::string_view::npos;
+    });
 }
 
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+std::string folder_of(const std::string& path) {
+    return path.substr(0, path.rfind('/') + 1);
+}
 
 }  // namespace
 
@@ -45,10 +51,12 @@ Completion Completer::complete(std::string_view line_to_cursor) {
     Completion result;
     result.typed = prefix.size();
     for (auto& candidate : all_for(words, prefix)) {
-        if (candidate.starts_with(prefix) && plain(candidate)) result.candidates.push_back(std::move(candidate));
+        if (candidate.starts_with(prefix) && plain(candidate))
+            result.candidates.push_back(std::move(candidate));
     }
     std::sort(result.candidates.begin(), result.candidates.end());
-    result.candidates.erase(std::unique(result.candidates.begin(), result.candidates.end()), result.candidates.end());
+    result.candidates.erase(std::unique(result.candidates.begin(), result.candidates.end()),
+                            result.candidates.end());
     return result;
 }
 
@@ -74,7 +82,8 @@ Names Completer::for_xl(const Names& words, const std::string& prefix) {
     if (subcommand == "create") return files(prefix.empty() ? "/etc/xen/" : prefix);
     if (subcommand == "help") return to_strings(xl::xl_subcommand_names());
     if (subcommand == "info" || subcommand == "dmesg" || subcommand == "domname") return {};
-    const bool any_domain = subcommand == "list" || subcommand == "vcpu-list" || subcommand == "uptime" || subcommand == "domid" || subcommand == "console";
+    const bool any_domain = subcommand == "list" || subcommand == "vcpu-list" || subcommand == "uptime" ||
+                            subcommand == "domid" || subcommand == "console";
     return domain_names(!any_domain);
 }
 
@@ -111,7 +120,8 @@ Names Completer::files(const std::string& prefix) {
 Names Completer::nodes(const std::string& prefix) {
     const auto folder = folder_of(prefix);
     if (!folder.starts_with('/')) return prefix.empty() ? Names{"/"} : Names{};
-    const auto entries = backend_.xenstore().directory(xl::kNoTransaction, folder.size() > 1 ? folder.substr(0, folder.size() - 1) : folder);
+    const auto entries = backend_.xenstore().directory(
+        xl::kNoTransaction, folder.size() > 1 ? folder.substr(0, folder.size() - 1) : folder);
     Names names;
     if (entries) {
         for (const auto& entry : *entries) names.push_back(folder + entry);

@@ -11,7 +11,7 @@
 namespace bulkhead::shell {
 
 class History {
-public:
+  public:
     static constexpr std::size_t kMaxLines = 200;
 
     void add(const std::string& line);  // not empty lines, nor the same one twice in a row
@@ -21,7 +21,7 @@ public:
     // The newest line before `index` that contains `text`.
     std::optional<std::size_t> find_before(std::size_t index, std::string_view text) const;
 
-private:
+  private:
     std::vector<std::string> lines_;
 };
 

@@ -31,7 +31,8 @@ KeyKind control_key(char c) {
     }
 }
 
-// The last byte of "ESC [ parameters final" and the parameters, as VT100, xterm, rxvt and the Linux console send them.
+// The last byte of "ESC [ parameters final" and the parameters, as VT100, xterm, rxvt and the Linux console
+// send them.
 KeyKind csi_key(const std::string& parameters, char final) {
     const bool modified = parameters.find(';') != std::string::npos;  // with Ctrl, Alt or Shift
     switch (final) {

@@ -39,11 +39,11 @@ struct Key {
 };
 
 class KeyDecoder {
-public:
+  public:
     explicit KeyDecoder(xl::Console& console) : console_(console) {}
     Key next();  // waits without end
 
-private:
+  private:
     Key escape_sequence();
 
     xl::Console& console_;

@@ -161,8 +161,10 @@ void LineEditor::complete() {
     const auto& first = completion.candidates.front();
     // In a sorted list, what the first and the last have in common, all have.
     const auto& last = completion.candidates.back();
-    const auto common = static_cast<std::size_t>(std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
-    if (common > completion.typed) insert(std::string_view(first).substr(completion.typed, common - completion.typed));
+    const auto common = static_cast<std::size_t>(
+        std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
+    if (common > completion.typed)
+        insert(std::string_view(first).substr(completion.typed, common - completion.typed));
     if (completion.candidates.size() == 1) {
         if (!first.ends_with('/')) insert(" ");
     } else if (common == completion.typed) {
@@ -173,8 +175,10 @@ void LineEditor::complete() {
 void LineEditor::offer(const Completion& completion) {
     constexpr std::size_t kMaxShown = 100;
     std::string out = "\n";
-    for (std::size_t i = 0; i < completion.candidates.size() && i < kMaxShown; ++i) out += (i == 0 ? "" : "  ") + completion.candidates[i];
-    if (completion.candidates.size() > kMaxShown) out += xl::format("  and %zu more", completion.candidates.size() - kMaxShown);
+    for (std::size_t i = 0; i < completion.candidates.size() && i < kMaxShown; ++i)
+        out += (i == 0 ? "" : "  ") + completion.candidates[i];
+    if (completion.candidates.size() > kMaxShown)
+        out += xl::format("  and %zu more", completion.candidates.size() - kMaxShown);
     console_.print(out + "\n");
     show_all();
 }

@@ -24,7 +24,9 @@ constexpr ShellCommand kTools[] = {
     {"xenstore-watch", "[-n NR] PATH ...", "print changes until Ctrl-C", xl::run_xenstore_tool},
 };
 
-std::array<std::span<const ShellCommand>, 3> tables() { return {kTools, system_commands(), builtin_commands()}; }
+std::array<std::span<const ShellCommand>, 3> tables() {
+    return {kTools, system_commands(), builtin_commands()};
+}
 
 const ShellCommand* find_command(std::string_view name) {
     for (const auto table : tables()) {
@@ -44,13 +46,18 @@ std::vector<std::string> command_names() {
 }
 
 std::string usage_line(const ShellCommand& command) {
-    const std::string usage = std::string(command.name) + (command.usage.empty() ? "" : " ") + std::string(command.usage);
+    const std::string usage =
+        std::string(command.name) + (command.usage.empty() ? "" : " ") + std::string(command.usage);
     return xl::format("  %-34s %s\n", usage.c_str(), std::string(command.summary).c_str());
 }
 
 }  // namespace
 
-Shell::Shell(xl::Backend& backend, xl::Terminal& terminal) : console_(terminal), context_{backend, console_}, completer_(backend, command_names()), editor_(console_, completer_) {}
+Shell::Shell(xl::Backend& backend, xl::Terminal& terminal)
+    : console_(terminal),
+      context_{backend, console_},
+      completer_(backend, command_names()),
+      editor_(console_, completer_) {}
 
 void Shell::run() {
     for (;;) {
@@ -58,7 +65,9 @@ void Shell::run() {
             case LineEnd::Entered: run_line(editor_.line()); break;
             case LineEnd::Cancelled: status_ = xl::kInterrupted; break;
             case LineEnd::TooLong:
-                console_.print(xl::format("shell: the line is longer than %zu characters and was not executed.\n", LineEditor::kMaxLine));
+                console_.print(
+                    xl::format("shell: the line is longer than %zu characters and was not executed.\n",
+                               LineEditor::kMaxLine));
                 status_ = kSyntaxError;
                 break;
             case LineEnd::InputEnded: return;
@@ -73,7 +82,8 @@ int Shell::run_line(std::string_view line) {
         return status_ = kSyntaxError;
     }
     for (const auto& command : *commands) {
-        const bool wanted = command.joint == Joint::Always || (command.joint == Joint::IfSucceeded) == (status_ == 0);
+        const bool wanted =
+            command.joint == Joint::Always || (command.joint == Joint::IfSucceeded) == (status_ == 0);
         if (!wanted) continue;
         std::vector<std::string> words;
         for (const auto& word : command.words) words.push_back(expand(word, status_));
@@ -107,8 +117,10 @@ int Shell::help(const std::vector<std::string>& words) {
         for (const auto& command : table) out += usage_line(command);
     }
     out += xl::format("  %-34s %s\n", "help [COMMAND]", "show this list, or one line of it");
-    out += "Join commands with ; && and ||. Quote with ' \" and \\. $? is the last exit status.\n"
-           "Keys: Tab completes; Up, Down and Ctrl-R recall lines; Ctrl-C cancels; Ctrl-] leaves a guest's console.\n";
+    out +=
+        "Join commands with ; && and ||. Quote with ' \" and \\. $? is the last exit status.\n"
+        "Keys: Tab completes; Up, Down and Ctrl-R recall lines; Ctrl-C cancels; Ctrl-] leaves a guest's "
+        "console.\n";
     console_.print(out);
     return xl::kSuccess;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // dom0's shell: the prompt `dom0# ` and the commands behind it, all in this one process.
 //
-// The contract with scripts: a line ends with CR, LF or both; it is echoed; its output follows; then the prompt stands at
-// the start of a line. `echo $?` tells the last command's exit status.
+// The contract with scripts: a line ends with CR, LF or both; it is echoed; its output follows; then the
+// prompt stands at the start of a line. `echo $?` tells the last command's exit status.
 #pragma once
 
 #include <string>
@@ -28,7 +28,7 @@ std::span<const ShellCommand> builtin_commands();
 std::span<const ShellCommand> system_commands();
 
 class Shell {
-public:
+  public:
     static constexpr int kNotFound = 127;
     static constexpr int kSyntaxError = 2;
 
@@ -40,7 +40,7 @@ public:
     // Runs one line as if it was entered; returns and remembers its exit status.
     int run_line(std::string_view line);
 
-private:
+  private:
     int run_command(const std::vector<std::string>& words);
     int help(const std::vector<std::string>& words);
 

@@ -30,7 +30,9 @@ int caps(Context& context, Words words) {
     }
     const auto list = context.backend.capabilities(id);
     if (!list) return xl::report(context, "caps", list.error());
-    context.console.print(json ? capability_json(*list) : dot ? capability_dot(*list) : capability_table(*list));
+    context.console.print(json  ? capability_json(*list)
+                          : dot ? capability_dot(*list)
+                                : capability_table(*list));
     return xl::kSuccess;
 }
 
@@ -40,7 +42,8 @@ int stubdom_list(Context& context) {
     std::string out = xl::format("%-40s %5s %-12s %8s\n", "Name", "ID", "State", "Restarts");
     for (const auto& domain : *list) {
         const std::string id = domain.id ? xl::format("%u", *domain.id) : "-";
-        out += xl::format("%-40s %5s %-12s %8u\n", domain.name.c_str(), id.c_str(), domain.state.c_str(), domain.restarts);
+        out += xl::format("%-40s %5s %-12s %8u\n", domain.name.c_str(), id.c_str(), domain.state.c_str(),
+                          domain.restarts);
     }
     context.console.print(xl::printable(out));
     return xl::kSuccess;
@@ -65,8 +68,12 @@ int end_machine(Context& context, Words words, xl::Result<void> (xl::Backend::*h
     return ok ? xl::kSuccess : xl::report(context, words[0], ok.error());
 }
 
-int poweroff(Context& context, Words words) { return end_machine(context, words, &xl::Backend::power_off_machine); }
-int reboot(Context& context, Words words) { return end_machine(context, words, &xl::Backend::reboot_machine); }
+int poweroff(Context& context, Words words) {
+    return end_machine(context, words, &xl::Backend::power_off_machine);
+}
+int reboot(Context& context, Words words) {
+    return end_machine(context, words, &xl::Backend::reboot_machine);
+}
 
 constexpr ShellCommand kTable[] = {
     {"caps", "[DOMAIN] [--json|--dot]", "list the capabilities of all domains, or of one", caps},
@@ -77,6 +84,8 @@ constexpr ShellCommand kTable[] = {
 
 }  // namespace
 
-std::span<const ShellCommand> system_commands() { return kTable; }
+std::span<const ShellCommand> system_commands() {
+    return kTable;
+}
 
 }  // namespace bulkhead::shell
