@@ -72,5 +72,8 @@ inline constexpr uint64_t kProgramWindow = 0x0000'0200'0000'0000, kProgramWindow
 //   call:  label kConnect, w0 protocol version, w1 region size bits, w2 pool size bits or 0; caps: region, doorbell [, pool]
 //   reply: label kConnect, w0 0 or an error number (Status), w1 region size bits;           caps: region, doorbell
 inline constexpr uint64_t kConnect = 0xc0;
+// A client's badge is its domain tag; with this bit, it is that domain's channel in the role "control" (manifest: connects =
+// "console:control"; its name is then "connect-console-control"): it may do what only dom0 may.
+inline constexpr uint64_t kControlRole = uint64_t{1} << 32;
 
 }  // namespace bulkhead::abi

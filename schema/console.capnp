@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # console-stubdom's channels. A *domain* channel belongs to one domain (its badge): what that domain prints, and what is typed
 # to it. The *control* channel is dom0's: the prompt's terminal, attach, history. Which one a channel is, the connect endpoint says
-# ("connect-console", "connect-console-control"): a domain cannot ask for what only dom0 may.
+# ("connect-console", "connect-console-control": a bit in the badge, which the manifest decides): a domain cannot ask for what only dom0 may.
 
 @0xb70449d3b2a63171;
 using Cxx = import "/capnp/c++.capnp";

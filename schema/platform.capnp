@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# platform: power and wall clock. Two connect endpoints: "connect-platform" (clock only) and "connect-platform-power".
+# platform: power and wall clock. "connect-platform" may only ask for the time; "connect-platform-control" (a bit in the badge) may do all.
 
 @0x905e9cea967ece5c;
 using Cxx = import "/capnp/c++.capnp";

@@ -133,11 +133,11 @@ Outcome give_accept(GrantContext& c) {
 Outcome give_grants(GrantContext& c) {
     c.step = "accept";
     if (auto given = give_accept(c); !given) return given;
-    for (const std::string& target : c.domain.spec->connects) {
-        c.step = "connect-" + target;
-        const auto service = std::ranges::find(c.stock.endpoints, target, &std::pair<std::string, CapAddr>::first);
+    for (const Connect& target : c.domain.spec->connects) {
+        c.step = "connect-" + target.service + (target.control ? "-control" : "");
+        const auto service = std::ranges::find(c.stock.endpoints, target.service, &std::pair<std::string, CapAddr>::first);
         if (service == c.stock.endpoints.end()) return failed(Status::NoCapability);
-        if (auto given = give_badged(c, c.step, service->second, rights::kWrite | rights::kGrant, c.domain.tag); !given) return given;
+        if (auto given = give_badged(c, c.step, service->second, rights::kWrite | rights::kGrant, c.domain.tag | (target.control ? abi::kControlRole : 0)); !given) return given;
     }
     for (const char* text : {"fault", "exit"}) {
         c.step = text;

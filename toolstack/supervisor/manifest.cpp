@@ -154,7 +154,13 @@ std::expected<DomainSpec, std::string> parse_domain(const void* fdt, int offset,
     if (spec.budget_us > spec.period_us) return node.fail("budget-us: is larger than period-us");
     spec.accepts = node.text("accepts", false);
     if (!spec.accepts.empty() && (!is_name(spec.accepts) || spec.accepts.size() > 15)) return node.fail("accepts: a name is 1 to 15 of a-z 0-9 - _");
-    spec.connects = node.strings("connects");
+    for (std::string& target : node.strings("connects")) {
+        const size_t colon = target.find(':');
+        const bool control = colon != std::string::npos;
+        if (control && target.substr(colon) != ":control") return node.fail("connects: unknown role in '" + target + "' (known: control)");
+        if (control) target.resize(colon);
+        spec.connects.push_back({std::move(target), control});
+    }
     if (is_template) {
         spec.vcpu_priority = node.number("vcpu-priority", 1, 60);
         spec.vcpus_max = node.number("vcpus-max", 1, 16);
@@ -211,8 +217,8 @@ std::expected<void, std::string> check_whole(const Manifest& manifest) {
     for (const auto* list : {&manifest.services, &manifest.templates})
         for (const auto& spec : *list)
             for (const auto& target : spec.connects)
-                if (std::ranges::find(manifest.services, target, &DomainSpec::accepts) == manifest.services.end())
-                    return Failure{where(spec, list == &manifest.templates) + ": connects: no service accepts '" + target + "'"};
+                if (std::ranges::find(manifest.services, target.service, &DomainSpec::accepts) == manifest.services.end())
+                    return Failure{where(spec, list == &manifest.templates) + ": connects: no service accepts '" + target.service + "'"};
     return {};
 }
 

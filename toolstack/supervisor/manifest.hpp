@@ -22,6 +22,11 @@ struct Grant {
     uint32_t count = 0;      // Ports: number. Keep: KiB
 };
 
+struct Connect {
+    std::string service;     // what it accepts as
+    bool control = false;    // written "service:control"
+};
+
 struct DomainSpec {
     std::string name;        // node name; also the name of the domain
     std::string image;       // path in the bootfs
@@ -32,7 +37,7 @@ struct DomainSpec {
     uint32_t weight = 256;
     uint32_t budget_us = 0, period_us = 0;
     std::string accepts;                // name of the connect endpoint that it serves, or empty
-    std::vector<std::string> connects;  // services that it may call
+    std::vector<Connect> connects;      // services that it may call
     std::vector<Grant> grants;
 };
 
