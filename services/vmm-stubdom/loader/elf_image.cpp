@@ -95,7 +95,6 @@ Loaded<void> ElfImage::add_segment(const ElfSegment& segment, std::uint64_t file
     if (count_ == kMaxSegments)
         return load_error("the kernel image has more ELF segments than any kernel needs");
     segments_[count_++] = segment;
-    needed_ = std::max(needed_, segment.offset + segment.file_size);
     return {};
 }
 
@@ -105,7 +104,6 @@ Loaded<void> ElfImage::add_notes(const ElfSegment& notes, std::uint64_t file_siz
     if (note_count_ == notes_.size())
         return load_error("the kernel image has more ELF note segments than any kernel needs");
     notes_[note_count_++] = notes;
-    needed_ = std::max(needed_, notes.offset + notes.file_size);
     return {};
 }
 

@@ -40,8 +40,6 @@ class ElfImage {
     [[nodiscard]] bool ascending_in_memory() const { return ascending_; }
     [[nodiscard]] std::uint64_t lowest() const { return lowest_; }
     [[nodiscard]] std::uint64_t highest() const { return highest_; }
-    // Bytes of the file that matter: headers, segments, notes.
-    [[nodiscard]] std::uint64_t needed_size() const { return needed_; }
 
     // XEN_ELFNOTE_PHYS32_ENTRY of the complete file.
     [[nodiscard]] Loaded<std::uint32_t> pvh_entry(ImageBytes file) const;
@@ -57,7 +55,6 @@ class ElfImage {
     std::size_t note_count_ = 0;
     std::uint64_t lowest_ = 0;
     std::uint64_t highest_ = 0;
-    std::uint64_t needed_ = 0;
     bool ascending_ = true;
 };
 
