@@ -37,7 +37,7 @@ Status Store::find_transaction(Session& session, TxId id, Transaction*& tx) {
     Account& account = account_of(session.domid());
     if (!session.rights.unlimited && account.transactions >= quota_.transactions) return Status::enospc;
     ++account.transactions;
-    auto made = std::make_unique<Transaction>(id);
+    auto made = std::make_unique<Transaction>(id, tree_.root().subtree_generation);
     made->doomed = true;
     tx = made.get();
     session.transactions_.emplace(value, std::move(made));

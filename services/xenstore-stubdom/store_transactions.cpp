@@ -15,7 +15,7 @@ Status Store::begin(Session& session, TxId& id) {
         value = this_life() << 24 | next_tx_;
     } while (session.transactions_.contains(value));
     id = TxId{value};
-    session.transactions_.emplace(value, std::make_unique<Transaction>(id));
+    session.transactions_.emplace(value, std::make_unique<Transaction>(id, tree_.root().subtree_generation));
     ++account.transactions;
     return Status::ok;
 }

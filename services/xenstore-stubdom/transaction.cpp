@@ -33,6 +33,7 @@ void Transaction::depend_subtree(OverlayNode& at, const Node* node) {
 }
 
 bool Transaction::still_valid(const Tree& tree) const {
+    if (tree.root().subtree_generation == started_) return true;
     std::string path;
     for (const OverlayNode& at : nodes_) {
         if (!at.depends_content && !at.depends_children && !at.depends_subtree) continue;

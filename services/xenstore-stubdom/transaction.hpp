@@ -34,7 +34,8 @@ struct OverlayNode {
 
 class Transaction {
   public:
-    explicit Transaction(TxId id) : id_(id) { nodes_.emplace_back(); }
+    // `started` is the generation of the whole committed tree at this moment.
+    Transaction(TxId id, std::uint64_t started) : id_(id), started_(started) { nodes_.emplace_back(); }
 
     TxId id() const { return id_; }
     OverlayNode& root() { return nodes_.front(); }
@@ -64,6 +65,7 @@ class Transaction {
 
   private:
     TxId id_;
+    std::uint64_t started_;
     std::deque<OverlayNode> nodes_;  // all that were ever made: dependencies outlive a removal
     std::vector<OverlayNode*> touched_;
 };
