@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/runtime/frames.hpp"
+
+namespace bulkhead::runtime {
+
+namespace {
+
+constexpr unsigned kMaxOrder = 9;             // 2 MiB
+constexpr unsigned kFirstChunkBits = 18;      // 256, 256, 512 KiB, 1 MiB, then 2 MiB: aligned in the Untyped without gaps
+constexpr uint32_t kMaxSlots = 1u << 14;
+constexpr unsigned kObjectUntypedBits = 16;
+
+struct Chunk {
+    CapAddr frame;
+    uint64_t used[8], dirty[8];  // one bit per page
+    uint16_t pages, free;
+};
+constexpr unsigned kChunksPerBlock = abi::kPageSize / sizeof(Chunk);
+constexpr unsigned kMaxBlocks = 128;          // 3584 chunks, 7 GiB
+
+struct Frames {
+    Chunk first_block[4];
+    Chunk* block[kMaxBlocks];
+    uint32_t chunks;
+    uint32_t grown;                           // chunks made by growth, for their size
+    CapAddr objects;                          // Untyped for kernel objects
+    uint64_t slot_bits[kMaxSlots / 64];
+    uint32_t slots, slots_used, slot_hint;
+    uint64_t held, committed;
+    uint64_t metadata_next;                   // address
+};
+constinit Frames frames{};
+
+Chunk& chunk_at(uint32_t index) {
+    if (index < 4) return frames.first_block[index];
+    return frames.block[(index - 4) / kChunksPerBlock][(index - 4) % kChunksPerBlock];
+}
+
+// Retypes from the domain's Untypeds, first fit.
+Status retype_any(abi::ObjectType type, unsigned bits, CapAddr slot) {
+    const uint32_t count = state.start->runtime_untyped.count;
+    for (uint32_t i = 0; i < count; ++i) {
+        const CapAddr untyped{0, state.start->runtime_untyped.first + i};
+        const Status status = sys::retype(untyped, type, bits, slot);
+        if (status != Status::OutOfMemory) return status;
+    }
+    return Status::OutOfMemory;
+}
+
+// Books for the next chunk. Asked for while the newest chunk has room, so that a page for them is always there.
+bool prepare_books() {
+    if (frames.chunks < 4) return true;
+    const uint32_t block = (frames.chunks - 4) / kChunksPerBlock;
+    if (block >= kMaxBlocks) return false;
+    if (!frames.block[block]) frames.block[block] = static_cast<Chunk*>(allocate_metadata(abi::kPageBits));
+    return frames.block[block] != nullptr;
+}
+
+bool add_chunk(unsigned order) {
+    if (frames.chunks >= 4 && !frames.block[(frames.chunks - 4) / kChunksPerBlock]) return false;
+    const CapAddr slot = allocate_slot();
+    if (slot.is_null()) return false;
+    unsigned bits = frames.grown < 2 ? kFirstChunkBits : kFirstChunkBits + frames.grown - 1;
+    if (bits > abi::kLargePageBits) bits = abi::kLargePageBits;
+    if (bits < abi::kPageBits + order) bits = abi::kPageBits + order;
+    for (; bits >= abi::kPageBits + order; --bits) {
+        if (retype_any(abi::ObjectType::Frame, bits, slot) != Status::Ok) continue;
+        Chunk& chunk = chunk_at(frames.chunks++);
+        ++frames.grown;
+        chunk.frame = slot;
+        chunk.pages = chunk.free = static_cast<uint16_t>(1u << (bits - abi::kPageBits));
+        frames.held += uint64_t{1} << bits;
+        prepare_books();  // if it fails, the next add_chunk() does
+        return true;
+    }
+    free_slot(slot);
+    return false;
+}
+
+// A free, naturally aligned run; -1: none.
+int find_run(const Chunk& chunk, unsigned order) {
+    const unsigned pages = 1u << order;
+    if (chunk.free < pages) return -1;
+    if (order >= 6) {
+        for (unsigned w = 0; w * 64 + pages <= chunk.pages; w += pages / 64) {
+            uint64_t any = 0;
+            for (unsigned i = 0; i < pages / 64; ++i) any |= chunk.used[w + i];
+            if (any == 0) return static_cast<int>(w * 64);
+        }
+        return -1;
+    }
+    const uint64_t mask = (uint64_t{1} << pages) - 1;
+    for (unsigned p = 0; p < chunk.pages; p += pages)
+        if (((chunk.used[p / 64] >> (p % 64)) & mask) == 0) return static_cast<int>(p);
+    return -1;
+}
+
+bool mark(Chunk& chunk, unsigned page, unsigned pages, bool used) {
+    bool dirty = false;
+    for (unsigned p = page; p < page + pages; ++p) {
+        const uint64_t bit = uint64_t{1} << (p % 64);
+        dirty |= (chunk.dirty[p / 64] & bit) != 0;
+        chunk.used[p / 64] = used ? chunk.used[p / 64] | bit : chunk.used[p / 64] & ~bit;
+        chunk.dirty[p / 64] |= bit;
+    }
+    chunk.free = static_cast<uint16_t>(used ? chunk.free - pages : chunk.free + pages);
+    return dirty;
+}
+
+}  // namespace
+
+// ---- slots -----------------------------------------------------------------------------------------------------------
+
+CapAddr allocate_slot() {
+    const uint32_t words = (frames.slots + 63) / 64;
+    for (uint32_t i = 0; i < words; ++i) {
+        const uint32_t w = (frames.slot_hint + i) % words;
+        if (~frames.slot_bits[w] == 0) continue;
+        const uint32_t bit = static_cast<uint32_t>(__builtin_ctzll(~frames.slot_bits[w]));
+        if (w * 64 + bit >= frames.slots) continue;
+        frames.slot_bits[w] |= uint64_t{1} << bit;
+        frames.slot_hint = w;
+        ++frames.slots_used;
+        return CapAddr{state.start->runtime_cnode, w * 64 + bit};
+    }
+    return CapAddr{};
+}
+
+void free_slot(CapAddr slot) {
+    frames.slot_bits[slot.slot() / 64] &= ~(uint64_t{1} << (slot.slot() % 64));
+    --frames.slots_used;
+}
+
+// ---- objects ---------------------------------------------------------------------------------------------------------
+
+CapAddr create_object(abi::ObjectType type, uint64_t size) {
+    const CapAddr slot = allocate_slot();
+    if (slot.is_null()) return slot;
+    if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
+    // The pool is used up: the next one. What is left of the old one is less than an object.
+    for (unsigned bits = kObjectUntypedBits; bits >= abi::kPageBits; --bits) {
+        const CapAddr pool = allocate_slot();
+        if (pool.is_null()) break;
+        if (retype_any(abi::ObjectType::Untyped, bits, pool) != Status::Ok) {
+            free_slot(pool);
+            continue;
+        }
+        if (sys::retype(pool, type, size, slot) == Status::Ok) {
+            frames.objects = pool;
+            frames.held += uint64_t{1} << bits;
+            return slot;
+        }
+        cap::drop(sys::cap_delete(pool));
+        free_slot(pool);
+    }
+    free_slot(slot);
+    return CapAddr{};
+}
+
+// ---- granules --------------------------------------------------------------------------------------------------------
+
+bool mint_granule(Granule& granule) {
+    granule.slot = allocate_slot();
+    if (granule.slot.is_null()) return false;
+    constexpr uint8_t rights = abi::rights::kRead | abi::rights::kWrite | abi::rights::kDerive;
+    if (sys::frame_mint(granule.slot, chunk_at(granule.chunk).frame, rights, uint64_t{granule.page} << abi::kPageBits,
+                        abi::kPageBits + granule.order) == Status::Ok)
+        return true;
+    free_slot(granule.slot);
+    return false;
+}
+
+void delete_granule_cap(const Granule& granule) {
+    cap::drop(sys::cap_delete(granule.slot));
+    free_slot(granule.slot);
+}
+
+bool take_granule(unsigned order, Granule& out, bool& dirty) {
+    if (order > kMaxOrder) return false;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        for (uint32_t i = 0; i < frames.chunks; ++i) {
+            Chunk& chunk = chunk_at(i);
+            const int page = find_run(chunk, order);
+            if (page < 0) continue;
+            out = {CapAddr{}, static_cast<uint16_t>(i), static_cast<uint16_t>(page), static_cast<uint8_t>(order)};
+            if (!mint_granule(out)) return false;
+            dirty = mark(chunk, out.page, 1u << order, true);
+            frames.committed += abi::kPageSize << order;
+            return true;
+        }
+        if (!add_chunk(order)) return false;
+    }
+    return false;
+}
+
+void give_granule(const Granule& granule) {
+    delete_granule_cap(granule);
+    mark(chunk_at(granule.chunk), granule.page, 1u << granule.order, false);
+    frames.committed -= abi::kPageSize << granule.order;
+}
+
+// ---- the personality's own memory -------------------------------------------------------------------------------------------
+
+void* allocate_metadata(unsigned bits, CapAddr* frame) {
+    Granule granule;
+    bool dirty = false;
+    if (!take_granule(bits - static_cast<unsigned>(abi::kPageBits), granule, dirty)) return nullptr;
+    const uint64_t bytes = uint64_t{1} << bits;
+    const uint64_t address = (frames.metadata_next + bytes - 1) & ~(bytes - 1);
+    if (map_frame(granule.slot, address, abi::map::kRead | abi::map::kWrite) != Status::Ok) {
+        give_granule(granule);
+        return nullptr;
+    }
+    frames.metadata_next = address + bytes;
+    void* at = reinterpret_cast<void*>(address);
+    if (dirty) zero_words(at, bytes);
+    if (frame) *frame = granule.slot;
+    return at;
+}
+
+bool frames_initialise() {
+    const uint64_t slots = uint64_t{1} << state.start->runtime_cnode_bits;
+    frames.slots = static_cast<uint32_t>(slots < kMaxSlots ? slots : kMaxSlots);
+    frames.slot_bits[0] = 1;  // slot 0 stays empty
+    frames.slots_used = 1;
+    frames.metadata_next = state.start->runtime_window.base + state.start->runtime_window.size / 2;
+    return state.start->runtime_untyped.count > 0 && slots >= 64;
+}
+
+FrameUse frame_use() { return {frames.committed, frames.held, frames.slots_used, frames.slots}; }
+
+}  // namespace bulkhead::runtime
