@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long is the instruction that caused this exit? CPUs without NRIPS do not say. The exit reason fixes the opcode, so
+// only prefixes vary: fetch the bytes by a walk of the guest's page tables, once per (RIP, CR3), and on later exits only
+// compare that the same bytes are still there.
+//
+// One per vCPU, used by its thread. A stale entry (the guest remapped the page) can only mislead the guest that did it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "abi/vcpu.hpp"
+#include "services/vmm-stubdom/memory/page_walker.hpp"
+
+namespace bulkhead::vmm {
+
+class InstructionCache {
+public:
+    explicit InstructionCache(const GuestMemory& memory) : memory_{memory} {}
+
+    // Length of the instruction at `linear`, or 0: the bytes cannot be fetched or are not what the exit says.
+    unsigned length(const abi::VcpuState& state, uint64_t linear) {
+        const Entry& e = entries_[(linear ^ (linear >> 6)) % kEntries];
+        if (e.linear == linear && e.cr3 == state.cr3 && e.reason == state.reason && (load(e.host) & e.mask) == e.value) [[likely]] return e.length;
+        return look(state, linear);
+    }
+    // Raw bytes at the instruction, for decoding and for messages; fewer than 15 at the end of what is mapped.
+    unsigned fetch(const abi::VcpuState& state, uint64_t linear, uint8_t (&bytes)[15]) const;
+
+private:
+    static constexpr unsigned kEntries = 32;
+    struct Entry {
+        uint64_t linear = ~uint64_t{0}, cr3 = 0;
+        const std::byte* host = nullptr;
+        uint64_t mask = 0, value = 0;
+        abi::ExitReason reason = abi::ExitReason::None;
+        uint8_t length = 0;
+    };
+    static uint64_t load(const std::byte* at) {
+        uint64_t value;
+        std::memcpy(&value, at, sizeof value);
+        return value;
+    }
+    unsigned look(const abi::VcpuState& state, uint64_t linear);
+    static unsigned measure(abi::ExitReason reason, const uint8_t* bytes, unsigned count);
+
+    const GuestMemory& memory_;
+    std::array<Entry, kEntries> entries_{};
+};
+
+}  // namespace bulkhead::vmm
