@@ -9,6 +9,7 @@
 #include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/print.hpp"
 #include "kernel/arch/x86_64/start.hpp"
+#include "kernel/arch/x86_64/svm/svm.hpp"
 #include "kernel/core/boot.hpp"
 #include "kernel/init/clock.hpp"
 #include "kernel/init/early_memory.hpp"
@@ -102,6 +103,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     read_boot_info(kind, pointer);
 
     static EarlyMemory memory{boot_info};
+    if (arch::features.svm) arch::svm::setup();
     arch::build_idt();
     build_kernel_root(boot_info, memory);
     prepare_cpu(0, boot_info.cpu[0].apic_id, memory);

@@ -89,7 +89,7 @@ void prepare_cpu(uint32_t id, uint32_t apic_id, EarlyMemory& memory) {
     cpu.core.id = id;
     cpu.apic_id = apic_id;
     cpu.timer_deadline = abi::kDeadlineNever;
-    if (arch::features.svm) cpu.svm_host = arch::direct(memory.page());
+    if (arch::features.svm) cpu.svm.save_area = memory.pages(arch::svm::kHostPages);
     arch::cpu_locals[id] = &cpu;
 }
 

@@ -31,12 +31,14 @@ void detect_xsave() {
 }
 
 void detect_virtualisation(uint32_t extended_ecx, uint32_t basic_ecx, uint32_t max_extended) {
-    features.svm = bit(extended_ecx, 2) && max_extended >= 0x8000000a;
+    constexpr uint64_t kSvmDisabled = 1 << 4;  // VM_CR.SVMDIS: firmware decided against it (APM 15.30.1)
+    features.svm = bit(extended_ecx, 2) && max_extended >= 0x8000000a && (rdmsr(msr::kVmCr) & kSvmDisabled) == 0;
     features.vmx = bit(basic_ecx, 5);
     if (!features.svm) return;
     const CpuidResult svm = cpuid(0x8000000a);
     features.asids = svm.ebx;
     features.npt = bit(svm.edx, 0);
+    if (!features.npt || features.asids < 2) features.svm = false;
     features.nrips = bit(svm.edx, 3);
     features.clean_bits = bit(svm.edx, 5);
     features.flush_by_asid = bit(svm.edx, 6);

@@ -51,7 +51,7 @@ bool service_mailbox(CpuLocal& cpu, EntryKind kind) {
     bool stopped = false;
     switch (static_cast<IpiRequest>(cpu.request_kind)) {
         case IpiRequest::FlushHost: flush_host(cpu, cpu.request_root, cpu.request_address, cpu.request_bytes); break;
-        case IpiRequest::FlushGuest: svm::flush_guest(cpu, cpu.request_root); break;
+        case IpiRequest::LeaveGuest: break;  // being here is the answer: the next entry sees the new epoch
         case IpiRequest::Stop:
             if (cpu.core.current == cpu.request_thread) {
                 // The system call has not begun: it will be made again when the thread is resumed.
@@ -79,20 +79,22 @@ void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes) {
     CpuLocal& self = local();
     const bool guest = root.kind == abi::TableKind::Guest;
     if (guest)
-        svm::flush_guest_locally(self, root);
+        svm::flush_guest(root);
     else
         flush_host(self, &root, address, bytes);
     uint64_t others = root.cpus & ~(uint64_t{1} << self.core.id);
     for (uint64_t rest = others; rest != 0; rest &= rest - 1) {
         CpuLocal& target = *cpu_locals[__builtin_ctzll(rest)];
-        if (!guest && target.root != &root) {
-            others &= ~(rest & -rest);  // not loaded there: loading it flushes
+        // Not in use there right now: loading the root, or entering with it, flushes.
+        const core::PageTable* used = guest ? __atomic_load_n(&target.svm.guest_root, __ATOMIC_ACQUIRE) : target.root;
+        if (used != &root) {
+            others &= ~(rest & -rest);
             continue;
         }
         target.request_root = &root;
         target.request_address = address;
         target.request_bytes = bytes;
-        ask(target, guest ? IpiRequest::FlushGuest : IpiRequest::FlushHost);
+        ask(target, guest ? IpiRequest::LeaveGuest : IpiRequest::FlushHost);
     }
     for (uint64_t rest = others; rest != 0; rest &= rest - 1) await(*cpu_locals[__builtin_ctzll(rest)]);
 }

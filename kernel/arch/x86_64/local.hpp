@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernel/arch/x86_64/descriptor.hpp"
+#include "kernel/arch/x86_64/svm/svm.hpp"
 #include "kernel/core/cpu.hpp"
 
 namespace bulkhead::arch {
@@ -30,6 +31,7 @@ struct CpuLocal {
 
     // What the CPU's registers hold besides the context: the thread whose FS, GS, FPU state is live; the loaded root.
     core::Thread* loaded;
+    void* fpu_area;             // whose floating-point state the CPU holds: the loaded thread's, or its guest's
     core::PageTable* root;      // nullptr: the kernel's own root
     uint64_t timer_deadline;    // as programmed; kDeadlineNever: off
     uint32_t apic_id;
@@ -46,11 +48,11 @@ struct CpuLocal {
     uint32_t online;
     alignas(64) Tss tss;
     uint64_t gdt[8];
-    void* svm_host;             // host save area and ASIDs, see svm/
+    svm::HostState svm;
 };
 
 enum class EntryKind : uint32_t { None, Syscall, Exception, Interrupt, Guest };
-enum class IpiRequest : uint32_t { None, FlushHost, FlushGuest, Stop };
+enum class IpiRequest : uint32_t { None, FlushHost, LeaveGuest, Stop };
 
 inline CpuLocal& local() {
     CpuLocal* p;

@@ -20,11 +20,12 @@ CpuLocal* cpu_locals[abi::kMaxCpus];
 uint32_t cpu_count;
 
 void setup_this_cpu(CpuLocal& cpu) {
+    const uint64_t svm_pages = cpu.svm.save_area;
     setup_control_registers();
     write_cr3(kernel_memory.root_physical);
     load_descriptors(cpu);
     lapic::init();
-    if (features.svm) svm::enable(cpu);
+    if (features.svm) svm::enable(cpu, svm_pages);
 }
 
 void start_other_cpu(CpuLocal* cpu) {

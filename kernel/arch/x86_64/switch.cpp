@@ -37,7 +37,7 @@ void load_thread_state(CpuLocal& cpu, core::Thread& thread) {
     asm volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %0, %%fs" ::"r"(0));
     write_fs_base(thread.user.fs_base);
     write_user_gs_base(thread.user.gs_base);
-    fpu_load(thread.fpu());
+    fpu_switch(cpu, thread.fpu());
     cpu.loaded = &thread;
 }
 
@@ -58,12 +58,20 @@ void load_root(CpuLocal& cpu, core::PageTable* root) {
 
 }  // namespace
 
+void fpu_switch(CpuLocal& cpu, void* area) {
+    if (cpu.fpu_area == area) return;
+    if (cpu.fpu_area != nullptr) fpu_save(cpu.fpu_area);
+    fpu_load(area);
+    cpu.fpu_area = area;
+}
+
 void save_thread_state(CpuLocal& cpu) {
     core::Thread* thread = cpu.loaded;
     if (thread == nullptr) return;
     thread->user.fs_base = read_fs_base();
     thread->user.gs_base = read_user_gs_base();
-    fpu_save(thread->fpu());
+    fpu_save(cpu.fpu_area);
+    cpu.fpu_area = nullptr;
     cpu.loaded = nullptr;
 }
 
@@ -78,7 +86,10 @@ UserContext* leave_kernel(CpuLocal& cpu) {
         }
         cpu.frame.rip = thread->upcall;
         load_root(cpu, thread->root);
-        if (thread->guest == nullptr) break;
+        if (thread->guest == nullptr) {
+            fpu_switch(cpu, thread->fpu());
+            break;
+        }
         svm::run(cpu, *thread);
     }
     unlock_kernel();

@@ -73,14 +73,25 @@ extern "C" UserContext* trap_from_user(CpuLocal* cpu) {
     return leave_kernel(*cpu);
 }
 
+// From idle, or from take_interrupts() after a guest's turn: then the thread is still current.
 extern "C" UserContext* interrupt_from_idle(CpuLocal* cpu, uint64_t vector) {
     if (vector == kVectorMailbox) {
-        service_mailbox(*cpu, EntryKind::None);
+        bool stopped = service_mailbox(*cpu, EntryKind::Guest);
         lapic::eoi();
-        wait_for_interrupt();
+        if (!stopped && cpu->core.current == nullptr) wait_for_interrupt();
+        if (!lock_kernel(*cpu, EntryKind::Guest)) stopped = true;
+        if (stopped) core::handle_resched(cpu->core);
+        return leave_kernel(*cpu);
     }
-    static_cast<void>(lock_kernel(*cpu, EntryKind::None));
+    const bool whole = lock_kernel(*cpu, EntryKind::Guest);
     handle_interrupt_locked(*cpu, static_cast<uint8_t>(vector));
+    if (!whole) core::handle_resched(cpu->core);
+    return leave_kernel(*cpu);
+}
+
+// The interrupt that ended a guest's turn is gone.
+extern "C" UserContext* no_interrupt(CpuLocal* cpu) {
+    if (!lock_kernel(*cpu, EntryKind::Guest)) core::handle_resched(cpu->core);
     return leave_kernel(*cpu);
 }
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Running guests with AMD SVM (APM vol. 2, chapter 15).
+// Running guests with AMD SVM (APM vol. 2, chapter 15). One way in: leave_kernel() calls run() for a thread that is in vcpu_run.
+//
+// Whatever ends a guest's turn, its whole state is in memory (VMCB, Guest, FPU area or this CPU's registers under CpuLocal::fpu_area)
+// before the kernel lock is asked for; so a stop needs nothing special, and entering again continues it.
 #pragma once
 
+#include "kernel/arch/x86_64/svm/asid.hpp"
 #include "kernel/core/arch.hpp"
 
 namespace bulkhead::arch {
@@ -9,10 +13,23 @@ namespace bulkhead::arch {
 struct CpuLocal;
 
 namespace svm {
-void enable(CpuLocal&);                                  // each CPU, once
+
+inline constexpr uint64_t kHostPages = 2;  // per CPU: VM_HSAVE area, and a VMCB for the host's VMSAVE state
+
+// In CpuLocal.
+struct HostState {
+    uint64_t save_area, vmcb;         // physical
+    AsidPool asids;
+    core::PageTable* guest_root;      // being used in guest mode right now (or just before, or just after)
+    uint64_t last_tag;                // domain of the guest that ran last
+    uint64_t tsc_aux;
+};
+
+void setup();                                            // boot CPU, once: permission maps, limits
+void enable(CpuLocal&, uint64_t host_pages);             // each CPU, once
 void run(CpuLocal&, core::Thread&);                      // enters thread.guest until something needs core; lock held before and after
-void flush_guest(CpuLocal&, core::PageTable*);           // answers another CPU's shoot-down
-void flush_guest_locally(CpuLocal&, core::PageTable&);
+void flush_guest(core::PageTable&);                      // entering with this root takes a fresh ASID, on every CPU
+
 }  // namespace svm
 
 }  // namespace bulkhead::arch

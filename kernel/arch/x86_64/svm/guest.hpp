@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine part of a vCPU: VMCB, the registers that the VMCB lacks, and the guest's floating point.
+//
+//   page 0      Vmcb
+//   page 1 ..   Guest, then the FPU area
+#pragma once
+
+#include "abi/vcpu.hpp"
+#include "kernel/arch/x86_64/svm/asid.hpp"
+#include "kernel/arch/x86_64/svm/vmcb.hpp"
+
+namespace bulkhead::arch::svm {
+
+struct Guest {
+    uint64_t gpr[16];         // ModRM order; RAX and RSP are the VMCB's
+    uint64_t vmcb_physical;
+    uint64_t dr[4];
+    uint64_t xcr0, tsc_aux;
+    AsidHeld asid;
+    uint32_t last_cpu;        // 1 + number; 0: never ran
+    uint32_t debug_live;      // DR0-3 are in the CPU: not intercepted
+    uint32_t flush;           // the VMM asked for a flush, or the nested root changed
+    uint32_t spare;
+    uint64_t want;            // groups to save at exits
+    alignas(64) uint8_t fpu[];
+};
+
+struct Area {
+    Vmcb vmcb;
+    Guest guest;
+};
+static_assert(offsetof(Area, guest) == 4096);
+
+// What this machine lets a guest have. Filled at boot; tests fill their own.
+struct Limits {
+    uint64_t efer, cr4, xcr0;  // bits that may be set
+    uint64_t pat_types;        // bit n: type n is allowed
+    bool nrips, decode_assists, pause_filter;
+};
+extern Limits machine_limits;
+
+}  // namespace bulkhead::arch::svm
