@@ -175,7 +175,11 @@ void map_at(Slot& frame, uint64_t address, uint64_t flags) {
 }  // namespace
 
 void setup(const Machine& m) {
+    sys = System{};
     info = m.info;
+    next_free = free_end = 0;
+    untypeds = 0;
+    root_info = nullptr;
     sys.here = m.cpu[0];
     sys.cpus = m.cpus;
     for (uint32_t i = 0; i < m.cpus; ++i) {

@@ -136,8 +136,9 @@ Status table_map(PageTable& root, Slot& slot, uint64_t address, uint64_t* missin
     PageTable& table = *slot.as<PageTable>();
     if (table.kind != root.kind || table.level >= kRootLevel || table.level == 0) return Status::BadArgument;
     const uint64_t span = uint64_t{1} << shift_of(table.level + 1u);
-    // The last table of host user space reaches one page beyond kUserEnd; frames there are refused.
-    if ((address & (span - 1)) != 0 || !fits(root, address, abi::kPageSize)) return Status::BadArgument;
+    // Any address that the table is to translate will do. The last table reaches beyond the end of user space; frames there are refused.
+    if (!fits(root, address, 1)) return Status::BadArgument;
+    address &= ~(span - 1);
     if (table.parent != nullptr) return Status::AlreadyMapped;
     PageTable* parent = walk(root, address, table.level + 1u, missing_level);
     if (parent == nullptr) return *missing_level == 0 ? Status::AlreadyMapped : Status::NoPageTable;
