@@ -251,6 +251,23 @@ void map_ipc_buffer(uint64_t address) {
     thread->buffer = static_cast<abi::IpcBuffer*>(arch::phys_to_virt(PhysAddr{frame.object}));
 }
 
+uint32_t add_runtime_cnode(unsigned bits) {
+    const uint64_t bytes = object_bytes(ObjectType::CNode, bits);
+    auto* table = static_cast<CNode*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)}));
+    object_init(table->header, ObjectType::CNode, bytes, 0);
+    table->header.size_bits = static_cast<uint8_t>(bits);
+    container_list_add(table->header);
+    cap_create(slot_at(next_slot), nullptr, ObjectType::CNode, &table->header).size_bits = static_cast<uint8_t>(bits);
+    return next_slot++;
+}
+
+uint32_t add_runtime_untyped(unsigned bits) {
+    add_memory(next_slot, ObjectType::Untyped, allocate(uint64_t{1} << bits, uint64_t{1} << bits), bits, false);
+    return next_slot++;
+}
+
+abi::SlotRange free_slots() { return {next_slot, (1u << abi::kRootCNodeBits) - next_slot}; }
+
 void start(uint64_t rip, uint64_t rsp, uint64_t rdi) {
     require(root_info != nullptr, "map_root_info() was not called.");
     root_info->boot = *info;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "abi/bootinfo.hpp"
+#include "abi/start.hpp"
 #include "kernel/core/cpu.hpp"
 
 namespace bulkhead::core::boot {
@@ -27,6 +28,10 @@ void* map_page(uint64_t address, uint64_t flags);
 void map_kernel_info(uint64_t address);
 uint64_t map_root_info(uint64_t address);               // returns its size in bytes, rounded to pages
 void map_ipc_buffer(uint64_t address);
+// For the root task's personality: a CNode and an Untyped of 2^bits slots or bytes; return their slots in the root CNode.
+uint32_t add_runtime_cnode(unsigned bits);
+uint32_t add_runtime_untyped(unsigned bits);
+abi::SlotRange free_slots();                            // of the root CNode, once everything above was called
 // Finishes RootInfo and makes the root thread ready on CPU 0 at priority 63.
 void start(uint64_t rip, uint64_t rsp, uint64_t rdi);
 

@@ -11,6 +11,7 @@ namespace bulkhead::init {
 namespace {
 
 constexpr uint64_t kStackBytes = 256 * 1024;
+constexpr unsigned kRuntimeCNodeBits = 12, kRuntimeMemoryBits = 24;
 constexpr uint64_t kPage = abi::kPageSize;
 
 // In the area at kStartPages, each with an unmapped page behind it.
@@ -87,6 +88,11 @@ void load_root_task(const abi::BootInfo& info, uint64_t random) {
     start->cnode_bits = abi::kRootCNodeBits;
     start->runtime_window = {abi::kRuntimeWindow, abi::kRuntimeWindowSize};
     start->window = {abi::kProgramWindow, abi::kProgramWindowSize};
+    // The root task's own memory is what RootInfo lists; `untyped` stays empty so that nothing is counted twice.
+    start->runtime_cnode = core::boot::add_runtime_cnode(kRuntimeCNodeBits);
+    start->runtime_cnode_bits = kRuntimeCNodeBits;
+    start->runtime_untyped = {core::boot::add_runtime_untyped(kRuntimeMemoryBits), 1};
+    start->free_slots = core::boot::free_slots();
     start->caps = 1;
     abi::NamedCap& named = start->cap[0];
     __builtin_memcpy(named.name, "root-info", 10);

@@ -9,7 +9,6 @@ namespace bulkhead::arch {
 void log_line(const Line& line) { panic_line(line); }
 void panic_line(const Line& line) {
     core::log_panic(line.text(), line.bytes());
-    uart_write(line.text(), line.bytes());
 }
 
 }  // namespace bulkhead::arch
