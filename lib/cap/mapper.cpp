@@ -77,7 +77,8 @@ Status Mapper::add_table(uint64_t address, uint64_t level) {
     if (level < 1 || level > 3) return Status::BadArgument;
     auto table = memory_.create<PageTable>(abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(level)));
     if (!table) return table.error();
-    const Status status = sys::table_map(vspace_, table->address(), address);
+    const uint64_t span = uint64_t{1} << (12 + 9 * level);
+    const Status status = sys::table_map(vspace_, table->address(), address & ~(span - 1));
     if (status == Status::AlreadyMapped) return Status::Ok;  // another thread was first
     if (status != Status::Ok) return status;
     const std::lock_guard lock{mutex_};

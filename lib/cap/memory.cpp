@@ -14,6 +14,7 @@ UntypedAllocator::UntypedAllocator(CSpace& cspace, const abi::KernelInfo& kernel
 bool UntypedAllocator::add(CapAddr untyped) {
     const auto info = sys::untyped_info(untyped);
     if (!info.ok() || info.device || info.size_bits < kMinBits || info.size_bits > kMaxBits) return false;
+    if (info.free_bytes != uint64_t{1} << info.size_bits) return false;  // somebody (the personality) lives in it
     const std::lock_guard lock{mutex_};
     push(new_node({untyped, kNone, kNone, static_cast<uint8_t>(info.size_bits), true, true}));
     return true;

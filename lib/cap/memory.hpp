@@ -20,7 +20,7 @@ class UntypedAllocator final : public CapOwner {
     UntypedAllocator(CSpace& cspace, const abi::KernelInfo& kernel, abi::SlotRange untypeds);
     ~UntypedAllocator() = default;
 
-    // Hands over one more Untyped of 2^bits bytes, or takes back a given one if nothing of it is in use.
+    // Hands over one more Untyped (refused if something was made from it already), or takes a given one back if nothing of it is in use.
     bool add(CapAddr untyped);
     bool remove(CapAddr untyped);
 

@@ -89,7 +89,7 @@ Status Connection::try_connect() {
     if (!answer.ok()) return answer.status;
     if (answer.tag.label() != abi::kConnect) return Status::BadArgument;
     if (answer.w[0] != 0) return static_cast<Status>(answer.w[0]);
-    if (buffer.received < 2 || answer.w[1] < kMinRegionBits || answer.w[1] > kMaxRegionBits) return Status::BadArgument;
+    if (answer.tag.caps() < 2 || answer.w[1] < kMinRegionBits || answer.w[1] > kMaxRegionBits) return Status::BadArgument;
 
     auto region = PeerRegion::accept(env, std::move(*peer), static_cast<unsigned>(answer.w[1]), abi::map::kRead);
     if (!region) return region.error() == Status::NoCapability ? Status::PeerGone : region.error();

@@ -48,7 +48,7 @@ void Listener::answer(Status status, uint64_t region_bits, CapAddr region, CapAd
 Expected<Client*> Listener::open_client(uint64_t badge, const cap::IpcResult& request) {
     cap::Environment& env = hub_.env();
     const uint64_t region_bits = request.w[1], pool_bits = request.w[2];
-    const uint64_t received = cap::ipc_buffer().received;
+    const unsigned received = request.tag.caps();
     if (request.tag.label() != abi::kConnect || request.w[0] != kVersion) return std::unexpected{Status::Unsupported};
     if (received < 2 || region_bits < kMinRegionBits || region_bits > std::min(options_.max_region_bits, kMaxRegionBits))
         return std::unexpected{Status::BadArgument};

@@ -157,6 +157,17 @@ CapAddr create_object(abi::ObjectType type, uint64_t size) {
     return CapAddr{};
 }
 
+// One bit of a Notification to wait for and to signal. An unbadged capability would signal nothing.
+CapAddr create_notification() {
+    const CapAddr plain = create_object(abi::ObjectType::Notification, 0);
+    const CapAddr badged = allocate_slot();
+    if (plain.is_null() || badged.is_null()) return CapAddr{};
+    if (sys::cap_mint(badged, plain, abi::rights::kRead | abi::rights::kWrite, 1) != Status::Ok) return CapAddr{};
+    cap::drop(sys::cap_delete(plain));  // the badged one keeps the object alive
+    free_slot(plain);
+    return badged;
+}
+
 // ---- granules --------------------------------------------------------------------------------------------------------
 
 bool mint_granule(Granule& granule) {

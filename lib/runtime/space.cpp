@@ -303,7 +303,8 @@ Status map_frame(CapAddr frame, uint64_t address, uint64_t flags) {
         const CapAddr table = create_object(
             abi::ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(r.r0)));
         if (table.is_null()) return Status::OutOfMemory;
-        if (const Status status = sys::table_map(root, table, address); status != Status::Ok) return status;
+        const uint64_t span = uint64_t{1} << (12 + 9 * r.r0);  // a table of level 1 covers 2 MiB
+        if (const Status status = sys::table_map(root, table, address & ~(span - 1)); status != Status::Ok) return status;
     }
     return Status::NoPageTable;
 }

@@ -75,6 +75,7 @@ bool frames_initialise();
 CapAddr allocate_slot();  // null: none left
 void free_slot(CapAddr slot);
 CapAddr create_object(abi::ObjectType type, uint64_t size);  // for good; null: no memory
+CapAddr create_notification();                               // the same
 
 // Memory for the personality itself, never given back: zeroed, 2^bits bytes, mapped. nullptr: none.
 void* allocate_metadata(unsigned bits, CapAddr* frame = nullptr);

@@ -58,7 +58,7 @@ ThreadBlock* make_block() {
     auto* buffer = static_cast<abi::IpcBuffer*>(allocate_metadata(abi::kPageBits, &frame));
     if (!block || !buffer) return nullptr;
     const CapAddr thread = create_object(abi::ObjectType::Thread, 0);
-    const CapAddr notification = create_object(abi::ObjectType::Notification, 0);
+    const CapAddr notification = create_notification();
     if (thread.is_null() || notification.is_null() || !equip(thread, frame)) return nullptr;
     block->self = block;
     block->ipc_buffer = buffer;
@@ -120,7 +120,7 @@ bool threads_initialise() {
     state.threads = &main_block;
     state.next_tid = 2;
     state.blocks = state.alive = 1;
-    main_block.notification = create_object(abi::ObjectType::Notification, 0).raw;
+    main_block.notification = create_notification().raw;
     return main_block.notification != 0 && set_upcall(CapAddr{main_block.thread}) == Status::Ok;
 }
 
