@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bochs, the second opinion: another emulator, another CPU (ryzen has SVM with NRIPS), another chipset."""
+"""Bochs, the second opinion: another emulator, another CPU (ryzen has SVM with NRIPS), another chipset.
+
+ips is low on purpose: Bochs waits emulated time for each CD sector, and so fewer instructions pass."""
 CONFIGURATION = """\
 config_interface: textconfig
 display_library: term
@@ -7,7 +9,7 @@ plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1
 memory: guest={memory}, host={memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
-cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1, cpuid_limit_winnt=0
+cpu: model={model}, count={cpus}, ips=5000000, reset_on_triple_fault=0, ignore_bad_msrs=1, cpuid_limit_winnt=0
 clock: sync=none, time0=utc
 pci: enabled=1, chipset=i440fx
 vga: extension=none, update_freq=1, realtime=0

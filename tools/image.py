@@ -250,7 +250,7 @@ class Image:
             for part in parts:
                 os.link(part, tree / "boot" / part.name)
             (tree / "boot" / "grub" / "grub.cfg").write_text(
-                "set timeout=0\nmenuentry bulkhead {\n"
+                "serial --unit=0 --speed=115200\nterminal_output serial\nset timeout=0\nmenuentry bulkhead {\n"
                 f"  multiboot /boot/bulkhead.elf32 {self.options}\n"
                 + "".join(f"  module /boot/{file} {name}\n" for name, file in self.modules.items()) + "}\n")
             run(["grub-mkrescue", "-o", temporary, tree], "making the ISO")

@@ -17,6 +17,7 @@ from terminal import Screen
 PROMPT = "dom0# "
 # How much longer than the times written in calls a slow or busy host may take.
 PATIENCE = float(os.environ.get("BULKHEAD_PATIENCE", "2"))
+BOCHS_NOISE = re.compile(r"\d{11}i\[")
 DEAD = re.compile(r"^kernel panic: ")
 
 
@@ -129,7 +130,7 @@ class Machine:
         with self._changed:
             lines = [line for line in self.screen.lines[-count:]]
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip()
+        said = "\n".join(line for line in self._errors.read().decode(errors="replace").splitlines() if not BOCHS_NOISE.match(line)).strip()
         said = f"\n  {self.emulator} said: {said}" if said else ""
         return "\n" + "\n".join("  | " + line.rstrip() for line in lines) + f"\n  (all of it: {self.log}){said}"
 
