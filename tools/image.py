@@ -62,6 +62,7 @@ def ninja(targets):
     configure()
     args = ["ninja", "-C", str(BUILD)]
     if targets is not None:
+        run(["ninja", "-C", BUILD, "build.ninja"], "configuring the build anew")
         known = set(re.findall(r"^(.*?): ", run(["ninja", "-C", BUILD, "-t", "targets", "all"], "reading the build files"), re.M))
         args += [t for t in targets if t in known]
         if len(args) == 3:
