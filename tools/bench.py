@@ -20,10 +20,11 @@ TARGETS = pathlib.Path(__file__).with_name("bench_targets.json")
 COUNTS = ("cr3", "wrmsr", "ipi", "tlb")
 LINE = re.compile(r"^(?:\S.*)?\bBENCH ([a-z0-9_]+\.[A-Za-z0-9_]+) ([0-9]+(?:\.[0-9]+)?) (\S+)((?: [a-z0-9]+=[0-9.]+)*)\s*$")
 
-# Groups that share a machine run on one. `manifest`: a device tree of the build whose domains print BENCH lines by themselves and
-# close with BENCH-END; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
+# Groups that share a machine run on one. `root`: a program that boots in place of the supervisor, `manifest`: a device tree of the
+# build; both print BENCH lines by themselves and close with BENCH-END; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
 MACHINES = (
-    {"groups": ("kernel", "ring"), "manifest": "boot/bench.dtb", "memory": 1024, "timeout": 300},
+    {"groups": ("kernel",), "root": "test/bench/kernel_bench", "memory": 512, "timeout": 60},
+    {"groups": ("ring",), "manifest": "boot/bench.dtb", "memory": 1024, "timeout": 300},
     {"groups": ("system",), "commands": ("bench system",), "auto": False, "memory": 512, "timeout": 300},
     {"groups": ("guest", "xenstore"), "commands": ("bench guest", "bench xenstore"), "auto": False, "memory": 1024, "timeout": 600},
     {"groups": ("domain",), "commands": ("bench domain",), "auto": False, "memory": 4096, "timeout": 1800},
@@ -75,7 +76,7 @@ def _boot(how, groups):
     name = "-".join(how["groups"])
     try:
         manifest = how.get("manifest", image.MANIFEST)
-        made = image.Image(auto=how.get("auto", False), manifest=manifest).prepare()
+        made = image.Image(auto=how.get("auto", False), manifest=manifest, root=how.get("root")).prepare()
         with Machine(made, cpus=1, memory=how["memory"], icount=True, log=LOGS / f"bench-{name}.log") as machine:
             if "commands" in how:
                 machine.boot_to_prompt(how["timeout"])

@@ -98,12 +98,13 @@ class Image:
     auto:     start the cfgs (or the sample guest, if there are none) at boot
     files:    more files for bootfs: {"dom0/etc/xen/x.cfg": text or bytes, ...}
     manifest: another device tree of the build
+    root:     another program of the build as the root task, alone: without manifest and bootfs
     """
 
-    def __init__(self, cfgs=(), auto=True, files=None, manifest=MANIFEST, options=""):
+    def __init__(self, cfgs=(), auto=True, files=None, manifest=MANIFEST, options="", root=None):
         self.cfgs, self.auto, self.files, self.options = [pathlib.Path(c) for c in cfgs], auto, dict(files or {}), options
-        self.manifest_target = manifest
-        wishes = ([str(c.resolve()) for c in self.cfgs], auto, sorted(self.files.items()), manifest, options)
+        self.manifest_target, self.root = manifest, root
+        wishes = ([str(c.resolve()) for c in self.cfgs], auto, sorted(self.files.items()), manifest, options, root)
         self.folder = OUT / "images" / short_hash(wishes)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._hosts = {}  # name in bootfs -> host file
@@ -112,10 +113,14 @@ class Image:
         """Brings kernel, manifest and bootfs up to date; returns self."""
         self._copy(need(KERNEL), "bulkhead.elf")
         self._copy(need(KERNEL_MULTIBOOT), "bulkhead.elf32")
-        self._copy(need(self.manifest_target), "manifest.dtb")
-        self._bootfs()
-        self.modules = {"manifest": "manifest.dtb", "bootfs": "bootfs.cpio"}
+        self.modules = {}
+        if not self.root:
+            self._copy(need(self.manifest_target), "manifest.dtb")
+            self._bootfs()
+            self.modules = {"manifest": "manifest.dtb", "bootfs": "bootfs.cpio"}
         for entry in entries():
+            if entry.module == "root" and self.root:
+                entry.source = self.root
             if entry.module and self._exists(entry):
                 self._copy(self._product(entry), f"{entry.module}.bin")
                 self.modules[entry.module] = f"{entry.module}.bin"

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the other side of a measurement runs: position-independent, without a stack, so that a copy of this section in an
+// address space of its own is a whole program. Arguments arrive in RDI and RSI (ThreadStart).
+#define CALL(n) mov $-0x10000 + n, %rax; syscall
+
+    .section side_code, "ax", @progbits
+    .balign 16
+
+// rdi endpoint, rsi reply object: answers every call with the words it came with.
+    .globl side_echo
+side_echo:
+    mov %rdi, %rbx
+    mov %rsi, %r12
+    mov $-1, %r13
+    CALL(4)                         // IpcRecv
+1:  mov %rbx, %rdi
+    CALL(3)                         // IpcReplyRecv
+    jmp 1b
+
+// rdi what to wait for, rsi what to signal then.
+    .globl side_pong
+side_pong:
+    mov %rdi, %rbx
+    mov %rsi, %rbp
+1:  mov %rbx, %rdi
+    mov $-1, %rsi
+    CALL(7)                         // Wait
+    mov %rbp, %rdi
+    CALL(6)                         // Signal
+    jmp 1b
+
+// rdi endpoint, rsi reply object, its IPC buffer at %gs:8 as everywhere is not set up here: its address is in the second
+// word of the stack page that RSP points to. Every fault is resumed `(rsp)` bytes further on.
+    .globl side_skip
+side_skip:
+    mov %rdi, %rbx
+    mov %rsi, %r12
+    mov $-1, %r13
+    mov (%rsp), %r14                // bytes to skip
+    mov 8(%rsp), %r15               // ThreadRegisters in the IPC buffer
+    CALL(4)
+1:  add %r14, 128(%r15)             // ThreadRegisters::rip
+    mov %rbx, %rdi
+    mov $0xfc << 16, %esi           // kFaultResumeRegs
+    CALL(3)
+    jmp 1b
+
+    .section .note.GNU-stack, "", @progbits
