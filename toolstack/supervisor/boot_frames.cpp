@@ -9,10 +9,6 @@ namespace {
 
 constexpr uint64_t kPage = abi::kPageSize;
 
-// What of an Untyped of 2^bits bytes at `base` belongs to the module, as Frames made in order: an Untyped is a stack, so the
-// part before the module (there is none when the loader aligned it) would have to be made first.
-unsigned frame_bits(uint64_t physical, uint64_t bytes) { return piece_bits(physical, bytes); }
-
 }  // namespace
 
 unsigned piece_bits(uint64_t address, uint64_t bytes) {
@@ -32,7 +28,7 @@ std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, c
         const cap::CapAddr memory{0, abi::root::kFirstUntyped + i};
         const uint64_t end = std::min(untyped.physical + (uint64_t{1} << untyped.size_bits), module.base + span);
         for (uint64_t at = untyped.physical; at < end;) {
-            const unsigned bits = frame_bits(at, end - at);
+            const unsigned bits = piece_bits(at, end - at);
             const auto slot = env.cspace.slots().allocate();
             if (!slot) return std::unexpected{cap::Status::OutOfMemory};
             if (const auto status = cap::sys::retype(memory, abi::ObjectType::Frame, bits, *slot); status != cap::Status::Ok) return std::unexpected{status};
@@ -48,29 +44,18 @@ std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, c
     }
     if (covered < span) return std::unexpected{cap::Status::BadArgument};
 
-    const auto address = env.mapper.reserve(covered, uint64_t{1} << abi::kLargePageBits);
+    constexpr uint64_t kLarge = uint64_t{1} << abi::kLargePageBits;
+    const auto address = env.mapper.reserve(covered + kLarge, kLarge);
     if (!address) return std::unexpected{cap::Status::OutOfMemory};
-    // Keep the physical position within 2 MiB, so that large blocks fall on large pages.
-    const uint64_t base = *address;
+    // Keep the physical position within 2 MiB, so that every block can be mapped whole.
+    const uint64_t base = *address + module.base % kLarge;
     for (const Block& block : out.blocks_) {
         // The original capability is kept for minting; the supervisor maps a copy.
         const auto own = env.cspace.slots().allocate();
         if (!own) return std::unexpected{cap::Status::OutOfMemory};
-        const auto bits = static_cast<unsigned>(std::countr_zero(block.size));
         if (const auto status = cap::sys::cap_copy(*own, block.frame, abi::rights::kRead); status != cap::Status::Ok) return std::unexpected{status};
-        for (uint64_t done = 0; done < block.size;) {
-            const uint64_t at = base + block.offset + done;
-            const unsigned part = std::min(bits, piece_bits(at, block.size - done));
-            cap::CapAddr frame = *own;
-            if (part != bits) {
-                const auto minted = env.cspace.slots().allocate();
-                if (!minted) return std::unexpected{cap::Status::OutOfMemory};
-                if (const auto status = cap::sys::frame_mint(*minted, *own, abi::rights::kRead, done, part); status != cap::Status::Ok) return std::unexpected{status};
-                frame = *minted;
-            }
-            if (const auto status = env.mapper.map_at(at, frame, part, abi::map::kRead, 1); status != cap::Status::Ok) return std::unexpected{status};
-            done += uint64_t{1} << part;
-        }
+        const auto bits = static_cast<unsigned>(std::countr_zero(block.size));
+        if (const auto status = env.mapper.map_at(base + block.offset, *own, bits, abi::map::kRead, 1); status != cap::Status::Ok) return std::unexpected{status};
     }
     out.address_ = base;
     return out;

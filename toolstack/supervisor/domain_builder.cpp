@@ -113,7 +113,8 @@ class Builder {
         for (const Segment& segment : image.segments) {
             const uint64_t address = base + page_down(segment.address), end = base + page_up(segment.address + segment.memory_size);
             const uint64_t lead = segment.address - page_down(segment.address);
-            if (!segment.write && segment.file_size == segment.memory_size) {
+            const bool aligned = (file_offset + segment.file_offset - segment.address) % kPage == 0;   // else the file's place in the archive forces a copy
+            if (!segment.write && segment.file_size == segment.memory_size && aligned) {
                 const uint64_t flags = abi::map::kRead | (segment.execute ? abi::map::kExecute : 0);
                 if (auto mapped = space_->map_boot(frames, file_offset + page_down(segment.file_offset), end - address, address, flags); !mapped) return mapped;
                 continue;
@@ -124,7 +125,7 @@ class Builder {
                 const uint64_t from = std::max(offset, lead), to = std::min(offset + piece.size(), lead + bytes.size());
                 if (from < to) std::memcpy(piece.data() + (from - offset), bytes.data() + (from - lead), to - from);
             };
-            const uint64_t flags = abi::map::kRead | (segment.write ? abi::map::kWrite : 0);
+            const uint64_t flags = abi::map::kRead | (segment.write ? abi::map::kWrite : 0) | (segment.execute ? abi::map::kExecute : 0);
             if (auto mapped = space_->map_new(address, end - address, flags, fill); !mapped) return mapped;
         }
         return {};
