@@ -33,11 +33,25 @@ class Archive:
         if "/" in name:
             self.directory(name.rsplit("/", 1)[0])
 
-    def write(self, path):
+    def write(self, path, align=4):
+        """`align`: where files' contents begin, in bytes; a member named `.pad` fills the gap before one that needs it."""
         with open(path, "wb") as out:
             for number, (name, (mode, data, device)) in enumerate(self._members.items(), 1):
+                if stat.S_ISREG(mode) and data:
+                    _pad(out, len(name.encode()) + 1, align)
                 _member(out, number, name, mode, data, device)
             _member(out, 0, "TRAILER!!!", 0, b"", (0, 0))
+
+
+_HEADER = 110
+
+
+def _pad(out, name_size, align):
+    def begin(at, size):
+        return (at + _HEADER + size + 3) & ~3
+    if begin(out.tell(), name_size) % align:
+        after = begin(out.tell(), len(".pad") + 1)
+        _member(out, 0, ".pad", stat.S_IFREG, bytes(-begin(after, name_size) % align), (0, 0))
 
 
 def _member(out, inode, name, mode, data, device):

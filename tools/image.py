@@ -154,7 +154,7 @@ class Image:
             for name, content in (texts | self.files).items():
                 archive.file(name, content.encode() if isinstance(content, str) else content)
             with replacing(target) as temporary:
-                archive.write(temporary)
+                archive.write(temporary, align=65536)
         made(target, inputs, recipe)
 
     @staticmethod
