@@ -18,6 +18,7 @@ public:
     static constexpr unsigned kEntries = 64;
 
     void record(abi::ExitReason reason, uint64_t rip, uint64_t detail) { entries_[next_++ % kEntries] = {rip, detail, reason}; }
+    uint32_t count() const { return __atomic_load_n(&next_, __ATOMIC_RELAXED); }  // any thread; wraps
     std::string dump(unsigned most) const;  // oldest first, one line each
 
 private:
