@@ -77,7 +77,7 @@ private:
 };
 
 struct Guest {
-    CapAddr vcpu, root, state_frame, ram, bell;
+    CapAddr vcpu, root, state_frame, ram, bell, ring;  // ring: the bell with badge 1
     VcpuState* state;
     uint8_t* memory;
 };
@@ -91,6 +91,8 @@ Guest make_guest(Resources& r) {
     g.state_frame = r.make(abi::ObjectType::Frame, abi::kPageBits);
     g.ram = r.make(abi::ObjectType::Frame, kRamBits);
     g.bell = r.make(abi::ObjectType::Notification);
+    g.ring = r.slot();
+    check(sys::cap_mint(g.ring, g.bell, abi::rights::kWrite, 1) == Status::Ok, "mint the bell");
     g.state = static_cast<VcpuState*>(r.map_here(g.state_frame, 4096));
     g.memory = static_cast<uint8_t*>(r.map_here(g.ram, 1 << kRamBits));
     const CapAddr guest_view = r.slot();
@@ -169,7 +171,7 @@ void controls(const Guest& g) {
     const uint64_t start = tsc();
     r = run(g, start + 20'000'000);
     check(r.status == Status::Timeout && s.reason == ExitReason::Timeout && tsc() - start >= 20'000'000, "a deadline ends a spinning guest", tsc() - start);
-    check(sys::signal(g.bell) == Status::Ok, "signal");
+    check(sys::signal(g.ring) == Status::Ok, "signal");
     r = run(g);
     check(r.status == Status::Notified, "a signal beats entry", static_cast<uint64_t>(r.status));
 
