@@ -62,9 +62,9 @@ bool log_panic(const char* text, size_t bytes) {
     return true;
 }
 
-LogLine::LogLine(uint64_t domain_tag) {
+LogLine::LogLine(uint64_t domain_tag, bool by_user) {
     if (domain_tag == 0) {
-        text("(kernel) ");
+        text(by_user ? "(root) " : "(kernel) ");
     } else {
         text("(d").number(domain_tag).text(") ");
     }
@@ -116,7 +116,7 @@ Status sys_log_write(Cpu&, Thread& t, UserContext& u) {
     // Line by line, each with the writer's tag; what is not printable text becomes '?', so that no line can look like another's.
     const volatile uint8_t* text = t.buffer->data;
     for (uint64_t i = 0; i < u.rsi;) {
-        LogLine line{t.header.tag};
+        LogLine line{t.header.tag, true};
         for (unsigned column = 0; i < u.rsi && column < 200; ++column) {
             const char c = static_cast<char>(text[i++]);
             if (c == '\n') break;

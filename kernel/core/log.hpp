@@ -9,7 +9,7 @@ namespace bulkhead::core {
 
 // Builds one line and appends it: LogLine{tag}.text("…").number(n).end(). Tag 0 is the kernel's.
 struct LogLine {
-    explicit LogLine(uint64_t domain_tag);
+    explicit LogLine(uint64_t domain_tag, bool by_user = false);
     LogLine& text(const char* s);
     LogLine& number(uint64_t n);
     LogLine& hex(uint64_t n);

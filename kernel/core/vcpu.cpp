@@ -20,6 +20,13 @@ void end_run(Vcpu& v, Status status, uint64_t result) {
     t.user.rdx = result;
 }
 
+// The run ends before the guest was entered: the page still holds what the VMM wrote, and no event waits but `inject`.
+void not_entered(abi::VcpuState& page, ExitReason reason) {
+    page.reason = reason;
+    page.interrupted_event = 0;
+    page.next_rip = 0;
+}
+
 }  // namespace
 
 bool guest_must_leave(const Thread& t) { return t.guest_timeout != 0 || (t.guest->bound != nullptr && t.guest->bound->bits != 0); }
@@ -80,14 +87,14 @@ Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
     if (v.thread != nullptr) return Status::Busy;
     if (v.page == nullptr || v.guest_root == nullptr) return Status::NotReady;
     if (v.bound != nullptr && v.bound->bits != 0) {
-        v.page->reason = ExitReason::Notified;
+        not_entered(*v.page, ExitReason::Notified);
         u.rdx = take_bits(*v.bound);
         return Status::Notified;
     }
     const uint64_t deadline = u.rsi;
     const bool sync_only = (__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0;
     if (deadline != abi::kDeadlineNever && !sync_only && deadline <= arch::now()) {
-        v.page->reason = ExitReason::Timeout;
+        not_entered(*v.page, ExitReason::Timeout);
         return Status::Timeout;
     }
     uint64_t field = 0;
