@@ -57,8 +57,14 @@ static const abi::StartInfo* adopt_root(const abi::StartInfo& given) {
     return &root_start;
 }
 
-// Nothing works yet, not even the log: an instruction that faults tells the supervisor where.
-[[noreturn]] static void give_up() {
+// Nothing works yet but, with luck, the log. The instruction that faults tells the supervisor.
+[[noreturn]] static void give_up(const char* why) {
+    if (state.start) {
+        auto* buffer = reinterpret_cast<abi::IpcBuffer*>(state.start->ipc_buffer);
+        uint64_t bytes = 0;
+        while (why[bytes]) buffer->data[bytes] = static_cast<uint8_t>(why[bytes]), ++bytes;
+        cap::drop(sys::log_write(CapAddr{0, abi::start::kLog}, bytes));
+    }
     for (;;) asm volatile("hlt");
 }
 
@@ -71,12 +77,16 @@ extern "C" uint64_t personality_initialise(uint64_t* stack) {
         if (at[0] == kAtEntry) state.program_entry = at[1];
         if (at[0] == abi::kAtBulkhead) start_entry = at;
     }
-    if (!start_entry || state.program_entry == 0) give_up();
+    if (!start_entry || state.program_entry == 0) give_up("");
     state.start = reinterpret_cast<const abi::StartInfo*>(start_entry[1]);
-    if (state.start->magic != abi::kStartMagic) give_up();
+    if (state.start->magic != abi::kStartMagic) {
+        state.start = nullptr;
+        give_up("");
+    }
     if (state.start->runtime_cnode == 0) {
-        state.start = adopt_root(*state.start);
-        if (!state.start) give_up();
+        const abi::StartInfo* const adopted = adopt_root(*state.start);
+        if (!adopted) give_up("personality: the root task has no memory of 4 MiB in one piece\n");
+        state.start = adopted;
         start_entry[1] = reinterpret_cast<uint64_t>(state.start);
     }
     state.kernel = reinterpret_cast<const abi::KernelInfo*>(state.start->kernel_info);
@@ -84,7 +94,8 @@ extern "C" uint64_t personality_initialise(uint64_t* stack) {
     state.exit_endpoint = find("exit");
     clock_initialise();
     space_initialise();
-    if (!frames_initialise() || !make_locks() || !threads_initialise()) give_up();
+    if (!frames_initialise()) give_up("personality: StartInfo gives no Untyped, or a CNode of less than 64 slots\n");
+    if (!make_locks() || !threads_initialise()) give_up("personality: there is no memory for its first objects\n");
     return state.program_entry;
 }
 
