@@ -30,33 +30,6 @@ static bool make_locks() {
     return true;
 }
 
-// The root task's StartInfo names no memory: the kernel leaves the choice to its personality. It takes the smallest Untyped of
-// at least 4 MiB whole, makes its CNode there, and tells the program by a corrected copy of StartInfo which slots are left.
-constinit abi::StartInfo root_start{};
-
-static const abi::StartInfo* adopt_root(const abi::StartInfo& given) {
-    constexpr unsigned kEnough = 22, kCNodeBits = 12;
-    const abi::RootInfo* info = nullptr;
-    for (uint32_t i = 0; i < given.caps; ++i)
-        if (named(given.cap[i], "root-info")) info = reinterpret_cast<const abi::RootInfo*>(given.cap[i].mapped.base);
-    if (!info) return nullptr;
-    uint32_t best = info->untypeds;
-    for (uint32_t i = 0; i < info->untypeds; ++i) {
-        const abi::RootUntyped& u = info->untyped[i];
-        if (u.device || u.size_bits < kEnough) continue;
-        if (best == info->untypeds || u.size_bits < info->untyped[best].size_bits) best = i;
-    }
-    if (best == info->untypeds) return nullptr;
-    const uint32_t untyped = abi::root::kFirstUntyped + best, cnode = info->first_free_slot;
-    if (sys::retype(CapAddr{0, untyped}, abi::ObjectType::CNode, kCNodeBits, CapAddr{0, cnode}) != Status::Ok) return nullptr;
-    root_start = given;
-    root_start.runtime_cnode = cnode;
-    root_start.runtime_cnode_bits = kCNodeBits;
-    root_start.runtime_untyped = {untyped, 1};
-    root_start.free_slots = {cnode + 1, (uint32_t{1} << given.cnode_bits) - cnode - 1};
-    return &root_start;
-}
-
 // Nothing works yet but, with luck, the log. The instruction that faults tells the supervisor.
 [[noreturn]] static void give_up(const char* why) {
     if (state.start) {
@@ -68,27 +41,16 @@ static const abi::StartInfo* adopt_root(const abi::StartInfo& given) {
     for (;;) asm volatile("hlt");
 }
 
-extern "C" uint64_t personality_initialise(uint64_t* stack) {
-    uint64_t* at = stack + 1 + stack[0] + 1;  // argc, argv, NULL
-    uint64_t* start_entry = nullptr;
+extern "C" uint64_t personality_initialise(const uint64_t* stack) {
+    const uint64_t* at = stack + 1 + stack[0] + 1;  // argc, argv, NULL
     while (*at) ++at;
     for (++at; at[0]; at += 2) {
         constexpr uint64_t kAtEntry = 9;
         if (at[0] == kAtEntry) state.program_entry = at[1];
-        if (at[0] == abi::kAtBulkhead) start_entry = at;
+        if (at[0] == abi::kAtBulkhead) state.start = reinterpret_cast<const abi::StartInfo*>(at[1]);
     }
-    if (!start_entry || state.program_entry == 0) give_up("");
-    state.start = reinterpret_cast<const abi::StartInfo*>(start_entry[1]);
-    if (state.start->magic != abi::kStartMagic) {
-        state.start = nullptr;
-        give_up("");
-    }
-    if (state.start->runtime_cnode == 0) {
-        const abi::StartInfo* const adopted = adopt_root(*state.start);
-        if (!adopted) give_up("personality: the root task has no memory of 4 MiB in one piece\n");
-        state.start = adopted;
-        start_entry[1] = reinterpret_cast<uint64_t>(state.start);
-    }
+    if (state.start && state.start->magic != abi::kStartMagic) state.start = nullptr;
+    if (!state.start || state.program_entry == 0) give_up("personality: the auxiliary vector lacks AT_ENTRY\n");
     state.kernel = reinterpret_cast<const abi::KernelInfo*>(state.start->kernel_info);
     state.fault_endpoint = find("fault");
     state.exit_endpoint = find("exit");
