@@ -107,10 +107,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     arch::build_idt();
     build_kernel_root(boot_info, memory);
     prepare_cpu(0, boot_info.cpu[0].apic_id, memory);
-    // The PIC falls silent while the LAPIC still listens to it: QEMU would keep a request that it raised before for ever, and
-    // deliver it as vector -1 at the first moment with interrupts on.
-    arch::outb(0x21, 0xff);
-    arch::outb(0xa1, 0xff);
+    arch::ioapic::mask_legacy();
     arch::lapic::choose(boot_info.lapic_base);
     arch::setup_this_cpu(*arch::cpu_locals[0]);
     arch::ioapic::init(boot_info);

@@ -42,7 +42,7 @@ void set_low(uint32_t gsi, uint32_t value) {
 }
 }  // namespace
 
-void ioapic::init(const abi::BootInfo& info) {
+void ioapic::mask_legacy() {
     outb(0x20, 0x11);  // ICW1..4, then everything masked; spurious ones would arrive at 0x20..0x2f, which nobody uses
     outb(0xa0, 0x11);
     outb(0x21, 0x20);
@@ -53,6 +53,9 @@ void ioapic::init(const abi::BootInfo& info) {
     outb(0xa1, 1);
     outb(0x21, 0xff);
     outb(0xa1, 0xff);
+}
+
+void ioapic::init(const abi::BootInfo& info) {
     for (uint32_t i = 0; i < info.ioapics && i < kMaxIoApics; ++i) {
         IoApic& io = ioapics[ioapic_count++];
         io.mmio = static_cast<volatile uint32_t*>(map_mmio(info.ioapic[i].address, 4096));

@@ -5,7 +5,8 @@
 #include "abi/bootinfo.hpp"
 
 namespace bulkhead::arch::ioapic {
-void init(const abi::BootInfo&);   // maps, masks everything, masks the 8259 pair
+void mask_legacy();                // the 8259 pair; before the local APIC stops listening to it
+void init(const abi::BootInfo&);   // maps, masks everything
 uint32_t gsi_limit();
 bool is_level(uint32_t gsi);
 }  // namespace bulkhead::arch::ioapic

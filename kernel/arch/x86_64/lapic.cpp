@@ -10,7 +10,7 @@ namespace bulkhead::arch::lapic {
 namespace {
 constexpr uint32_t kId = 0x20, kTpr = 0x80, kEoi = 0xb0, kSvr = 0xf0, kIrr = 0x200, kIcrLow = 0x300, kIcrHigh = 0x310, kLvtTimer = 0x320, kLvtThermal = 0x330,
                    kLvtPerf = 0x340, kLvt0 = 0x350, kLvt1 = 0x360, kLvtError = 0x370, kTimerInitial = 0x380, kTimerCurrent = 0x390, kTimerDivide = 0x3e0;
-constexpr uint32_t kMasked = 1 << 16, kNmiMode = 0x400, kTscDeadlineMode = 2 << 17;
+constexpr uint32_t kMasked = 1 << 16, kNmiMode = 0x400, kExtInt = 0x700, kTscDeadlineMode = 2 << 17;
 constexpr uint64_t kApicEnable = 1 << 11, kApicX2 = 1 << 10;
 
 volatile uint32_t* mmio;
@@ -43,14 +43,14 @@ void init() {
     if ((base & kApicEnable) == 0) base |= kApicEnable;
     if (x2) base |= kApicX2;
     if (base != rdmsr(msr::kApicBase)) wrmsr(msr::kApicBase, base);
-    write(kTpr, 0);
     write(kSvr, 0x100 | kVectorSpurious);
     write(kLvtTimer, kMasked | kVectorTimer);
     write(kLvtPerf, kMasked);
     if (((read(0x30) >> 16) & 0xff) >= 5) write(kLvtThermal, kMasked);
-    write(kLvt0, kMasked);
+    write(kLvt0, kMasked | kExtInt);  // the mode stays: an 8259 that withdraws a request is still heard
     write(kLvt1, kNmiMode);
     write(kLvtError, kMasked);
+    write(kTpr, 0);
     if (deadline_mode)
         write(kLvtTimer, kTscDeadlineMode | kVectorTimer);
     else
