@@ -53,8 +53,9 @@ Outcome give_ports(GrantContext& c, std::string_view text, uint64_t first, uint6
 // A page range of the bootfs, mapped read-only; the name tells exactly where the bytes are.
 Outcome give_file(GrantContext& c, std::string_view text, uint64_t offset, uint64_t bytes) {
     const uint64_t first = offset & ~(kPage - 1), span = ((offset + bytes + kPage - 1) & ~(kPage - 1)) - first;
-    // Same position within 2 MiB as in the archive, so that large pages can be used.
-    const uint64_t address = c.next_address + (first & ((uint64_t{1} << abi::kLargePageBits) - 1));
+    // Same position within 2 MiB as in physical memory (and as where the archive is mapped here), so that large pages can be used.
+    const uint64_t here = reinterpret_cast<uint64_t>(c.stock.bootfs_frames.bytes().data()) + first;
+    const uint64_t address = c.next_address + (here & ((uint64_t{1} << abi::kLargePageBits) - 1));
     c.next_address += (span + 2 * kGap) & ~(kGap - 1);
     if (auto mapped = c.space.map_boot(c.stock.bootfs_frames, first, span, address, abi::map::kRead); !mapped) return mapped;
     return name(c, text, CapAddr{}, ObjectType::Frame, bytes, {address + (offset - first), bytes});
