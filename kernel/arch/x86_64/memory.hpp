@@ -22,6 +22,7 @@ struct KernelMemory {
 };
 extern KernelMemory kernel_memory;
 
+inline uint64_t direct_physical(const void* in_direct_map) { return reinterpret_cast<uint64_t>(in_direct_map) - K_DIRECT_BASE; }
 inline void* direct(uint64_t physical) { return reinterpret_cast<void*>(physical + K_DIRECT_BASE); }
 
 namespace pte {

@@ -45,7 +45,7 @@ void load_root(CpuLocal& cpu, core::PageTable* root) {
     if (cpu.root == root) return;
     root->cpus |= uint64_t{1} << cpu.core.id;
     cpu.root = root;
-    write_cr3(root->physical().raw);
+    write_cr3(direct_physical(root->entries()));
     ++cpu.counters.cr3;
 }
 

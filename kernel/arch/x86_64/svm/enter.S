@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// void svm_enter(vmcb_physical, uint64_t gpr[16], host_vmcb_physical)
+// void svm_enter(vmcb_physical, uint64_t gpr[16] of the state page, host_vmcb_physical)
 // With GIF clear, so that what arrives after the last check is taken right after VMRUN (APM 15.17). Interrupts are enabled under
 // GIF = 0: with V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts end the guest's run (15.21.1).
 .text

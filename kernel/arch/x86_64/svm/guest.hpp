@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine part of a vCPU: VMCB, the registers that the VMCB lacks, and the guest's floating point.
+// The machine part of a vCPU: VMCB, what of the guest's state the VMCB lacks, and the guest's floating point. The general registers
+// but RAX and RSP stay in the state page even while the guest runs: world switches load and store them there (the page cannot go
+// away meanwhile: whoever takes it stops the vCPU first), so that an exit copies nothing.
 //
 //   page 0      Vmcb
 //   page 1 ..   Guest, then the FPU area
@@ -12,7 +14,6 @@
 namespace bulkhead::arch::svm {
 
 struct Guest {
-    uint64_t gpr[16];         // ModRM order; RAX and RSP are the VMCB's
     uint64_t vmcb_physical;
     uint64_t dr[4];
     uint64_t xcr0, tsc_aux;

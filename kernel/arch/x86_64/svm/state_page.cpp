@@ -302,8 +302,6 @@ abi::Status load_state(Area& area, VcpuState& page, const Limits& machine, uint6
     }
     vmcb.rax = once(page.gpr[0]);
     vmcb.rsp = once(page.gpr[4]);
-    for (unsigned i = 1; i < 16; ++i)
-        if (i != 4) area.guest.gpr[i] = once(page.gpr[i]);
     vmcb.rip = once(page.rip);
     vmcb.rflags = (once(page.rflags) & kRflagsDefined) | 2;
     vmcb.event_injection = inject;
@@ -318,8 +316,6 @@ void save_state(const Area& area, VcpuState& page, uint64_t groups) {
     const Guest& guest = area.guest;
     page.gpr[0] = vmcb.rax;
     page.gpr[4] = vmcb.rsp;
-    for (unsigned i = 1; i < 16; ++i)
-        if (i != 4) page.gpr[i] = guest.gpr[i];
     page.rip = vmcb.rip;
     page.rflags = vmcb.rflags;
     page.cpl = vmcb.cpl;

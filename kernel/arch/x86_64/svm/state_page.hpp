@@ -15,7 +15,7 @@ void init_area(Area&, uint64_t vmcb_physical, uint64_t iopm_physical, uint64_t m
 // Inputs to VMCB and Guest. Not Ok: nothing changed, *field is the byte offset in VcpuState of the offender.
 abi::Status load_state(Area&, abi::VcpuState&, const Limits& machine, uint64_t* field);
 
-// Writes general registers, kControl and the wanted groups.
+// Writes RAX, RSP, RIP, RFLAGS, kControl and the wanted groups (the other general registers are there already).
 void save_state(const Area&, abi::VcpuState&, uint64_t groups);
 
 // After #VMEXIT: what the exit means for the VMM, into the page.

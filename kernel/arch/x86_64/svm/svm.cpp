@@ -5,6 +5,7 @@
 #include "kernel/arch/x86_64/fpu.hpp"
 #include "kernel/arch/x86_64/local.hpp"
 #include "kernel/arch/x86_64/lock.hpp"
+#include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/svm/bitmaps.hpp"
 #include "kernel/arch/x86_64/svm/guest.hpp"
 #include "kernel/arch/x86_64/svm/state_page.hpp"
@@ -86,7 +87,7 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
     Guest& guest = area.guest;
     Vmcb& vmcb = area.vmcb;
     const uint64_t epoch = epoch_of(root);
-    const uint64_t nested = root.physical().raw;
+    const uint64_t nested = direct_physical(root.entries());
     if (vmcb.nested_cr3 != nested) {
         vmcb.nested_cr3 = nested;
         vmcb.clean &= ~clean::kNested;
@@ -124,11 +125,11 @@ void prepare_cpu(CpuLocal& cpu, Area& area, uint64_t tag) {
     fpu_switch(cpu, guest.fpu);
 }
 
-void enter(CpuLocal& cpu, Area& area) {
+void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
     Guest& guest = area.guest;
     const bool other_xcr0 = features.xsave && guest.xcr0 != features.xcr0;
     if (other_xcr0) xsetbv(guest.xcr0);
-    svm_enter(guest.vmcb_physical, guest.gpr, cpu.svm.vmcb);
+    svm_enter(guest.vmcb_physical, page.gpr, cpu.svm.vmcb);
     if (features.xsave) {
         // Read, not remembered: an emulator that does not intercept XSETBV lets the guest change it.
         const uint64_t left = xgetbv();
@@ -210,7 +211,7 @@ void run(CpuLocal& cpu, core::Thread& thread) {
     // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and ends the run at once.
     asm volatile("clgi" ::: "memory");
     unlock_kernel();
-    enter(cpu, area);
+    enter(cpu, area, *vcpu.page);
     __atomic_store_n(&cpu.svm.guest_root, nullptr, __ATOMIC_RELEASE);
 
     const Next next = sort_exit(area);
