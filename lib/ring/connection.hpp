@@ -8,7 +8,11 @@
 //     ring::Connection xenstore{*hub, cap::address(*cap::find_cap(start, "connect-xenstore"))};
 //     if (xenstore.connect() != cap::Status::Ok) …
 //     ring::send<Request>(xenstore.channel(), 64, …);
-//     for (;;) { bits = hub->wait(deadline); if (bits & xenstore.bits()) while (receive…) ; if (xenstore.lost()) { reconnect } }
+//     for (;;) {
+//         while (ring::receive<Answer>(xenstore.channel(), …) == ring::Io::Ok) {}
+//         if (xenstore.channel().arm()) bits = hub->wait(deadline);
+//         if ((bits & xenstore.bits()) && nothing was received && xenstore.lost()) { xenstore.connect(); replay }
+//     }
 #pragma once
 
 #include "lib/ring/hub.hpp"

@@ -160,7 +160,8 @@ void Listener::serve(Client& client, bool rang) {
     Channel& channel = *client.channel_;
     if (rang && channel.open()) service_.room(client);
     client.more_ = false;
-    for (unsigned n = 0; channel.open(); ++n) {
+    unsigned n = 0;
+    for (; channel.open(); ++n) {
         if (n == options_.messages_per_turn) {
             client.more_ = more_ = true;
             return;
@@ -177,7 +178,7 @@ void Listener::serve(Client& client, bool rang) {
         client.pending_ = {};
     }
     // Rung, and nothing there: perhaps the tombstone.
-    if (rang && channel.open() && !client.peer_.alive()) channel.close(CloseReason::PeerGone);
+    if (rang && n == 0 && channel.open() && !client.peer_.alive()) channel.close(CloseReason::PeerGone);
 }
 
 void Listener::sweep() {

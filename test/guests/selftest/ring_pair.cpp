@@ -64,7 +64,7 @@ bool ask(ring::Hub& hub, ring::Connection& service, uint32_t number) {
             request.setTime();
         }) == ring::Io::Closed)
         return false;
-    for (;;) {
+    for (bool rung = false;; rung = true) {
         bool right = false;
         const ring::Io io = ring::receive<Answer>(service.channel(), [&](auto answer) {
             right = answer.getRequest() == number && answer.getTime().getTsc() == uint64_t{number} * 2;
@@ -75,9 +75,9 @@ bool ask(ring::Hub& hub, ring::Connection& service, uint32_t number) {
             return true;
         }
         if (io == ring::Io::Closed) return false;
+        if (rung && service.lost()) return false;  // rung for nothing: perhaps the tombstone
         if (!service.channel().arm()) continue;
         if (!hub.wait(abi::kDeadlineNever)) fail("wait", cap::Status::Aborted);
-        if (service.lost()) return false;
     }
 }
 
