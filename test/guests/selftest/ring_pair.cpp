@@ -50,9 +50,10 @@ class Echo final : public ring::Service {
     }
     void disconnected(ring::Client&, ring::CloseReason why) override {
         ++gone;
-        std::printf("service: client gone, %s\n", ring::describe(why));
+        reason = why;
     }
     unsigned served = 0, gone = 0;
+    ring::CloseReason reason = ring::CloseReason::Open;
     size_t pool_bytes = 0;
     bool right_badge = false;
 };
@@ -91,10 +92,10 @@ void client(cap::Environment& env, CapAddr endpoint, std::atomic<unsigned>& roun
         const uint64_t before = cap::read_tsc();
         while (done < kRounds && ask(*hub, service, done)) ++done;
         if (instance == 1)
-            std::fprintf(stderr, "ring: %llu ticks a round trip\n",
-                         static_cast<unsigned long long>((cap::read_tsc() - before) / (done ? done : 1)));
+            std::printf("note: %llu ticks a round trip\n",
+                        static_cast<unsigned long long>((cap::read_tsc() - before) / (done ? done : 1)));
         rounds = done;
-        std::printf("client: %u rounds\n", done);
+        if (done + 1 < kRounds) std::printf("client: only %u rounds\n", done);
         while (instance + 1 < kInstances && !service.lost())
             if (!hub->wait(abi::kDeadlineNever)) fail("wait for the tombstone", cap::Status::Aborted);
     }
@@ -128,7 +129,8 @@ int main() {
             const bool last = instance + 1 == kInstances;
             while (last ? echo.gone == 0 : echo.served < kRounds)
                 if (const cap::Status status = listener.turn(abi::kDeadlineNever); status != cap::Status::Ok) fail("turn", status);
-            std::printf("service: served %u, badge %d, pool %zu\n", echo.served, echo.right_badge, echo.pool_bytes);
+            std::printf("service: served %u, badge %d, pool %zu, %s\n", echo.served, echo.right_badge, echo.pool_bytes,
+                        ring::describe(echo.reason));
         }
         other.join();
     }
