@@ -4,8 +4,10 @@
 
 namespace bulkhead::core {
 
+Slot no_cspace[1];
+
 Slot* find_slot(const Thread& t, CapAddr address) {
-    if (t.cspace == nullptr || address.is_null()) return nullptr;
+    if (address.is_null()) return nullptr;
     const uint64_t slot = address.slot();
     const uint64_t cnode = address.cnode();
     if (cnode == 0) return slot <= t.cspace_mask ? &t.cspace[slot] : nullptr;
@@ -22,7 +24,7 @@ Result<Slot*> lookup_any(const Thread& t, CapAddr address) {
     return slot;
 }
 
-Result<Slot*> lookup(const Thread& t, CapAddr address, ObjectType type, uint8_t need) {
+Result<Slot*> lookup_slow(const Thread& t, CapAddr address, ObjectType type, uint8_t need) {
     Slot* slot = find_slot(t, address);
     if (slot == nullptr || slot->empty() || (slot->flags & kSlotGone) != 0) return Status::NoCapability;
     if (slot->type != type) return Status::WrongType;

@@ -75,33 +75,47 @@ void upcall(Thread& t) {
     u.by_syscall = 0;
 }
 
-}  // namespace
-
-void handle_syscall(Cpu& cpu) {
-    sys.here = &cpu;
+// Everything that is not over in a few instructions.
+[[gnu::noinline]] void dispatch(Cpu& cpu, uint64_t number) {
     Thread& t = *cpu.current;
     UserContext& u = t.user;
-    const uint64_t number = u.rax - static_cast<uint64_t>(abi::kSyscallBase);
-    if (number < abi::kCallLimit) {
-        const Handler handler = table.handler[number];
-        if (handler != nullptr) {
-            const Status status = handler(cpu, t, u);
-            if (status == Status::Restart) {
-                u.rip -= kSyscallLength;
-            } else {
-                t.progress = 0;
-                if (status != kBlocked) u.rax = static_cast<uint64_t>(status);
-            }
-            if (sys.tlb.pending()) sys.tlb.discharge();
+    if (number < abi::kCallLimit && table.handler[number] != nullptr) {
+        const Status status = table.handler[number](cpu, t, u);
+        if (status == Status::Restart) {
+            u.rip -= kSyscallLength;
         } else {
-            u.rax = static_cast<uint64_t>(number == 0 ? Status::Ok : Status::NoSuchCall);
+            t.progress = 0;
+            if (status != kBlocked) u.rax = static_cast<uint64_t>(status);
         }
+        if (sys.tlb.pending()) sys.tlb.discharge();
     } else if (static_cast<int64_t>(u.rax) >= 0) {
         upcall(t);
     } else {
         u.rax = static_cast<uint64_t>(Status::NoSuchCall);
     }
     if (cpu.need_schedule != 0) schedule(cpu);
+}
+
+}  // namespace
+
+void handle_syscall(Cpu& cpu) {
+    sys.here = &cpu;
+    Thread& t = *cpu.current;
+    const uint64_t number = t.user.rax - static_cast<uint64_t>(abi::kSyscallBase);
+    switch (number) {
+    case static_cast<uint64_t>(Call::Null): t.user.rax = 0; return;
+    case static_cast<uint64_t>(Call::IpcCall):
+        if (fast_call(cpu, t)) return;
+        break;
+    case static_cast<uint64_t>(Call::IpcReplyRecv):
+        if (fast_reply_recv(cpu, t)) return;
+        break;
+    case static_cast<uint64_t>(Call::Signal):
+        if (fast_signal(t)) return;
+        break;
+    default: break;
+    }
+    dispatch(cpu, number);
 }
 
 }  // namespace bulkhead::core

@@ -58,9 +58,24 @@ void container_list_add(Object& object);
 void container_list_remove(Object& object);
 
 // ---- lookup (cspace.cpp)
+extern Slot no_cspace[1];                                      // what a thread without CSpace points to
 Slot* find_slot(const Thread& t, CapAddr address);             // nullptr: no such slot
 Result<Slot*> lookup_any(const Thread& t, CapAddr address);    // not empty
-Result<Slot*> lookup(const Thread& t, CapAddr address, ObjectType type, uint8_t need);
+Result<Slot*> lookup_slow(const Thread& t, CapAddr address, ObjectType type, uint8_t need);
+
+// The usual case, a usable capability in the root CNode, in two comparisons; nullptr: look closer. A thread without CSpace has one
+// empty slot, so there is no null pointer to look for.
+inline Slot* lookup_fast(const Thread& t, uint64_t address, ObjectType type, uint8_t need) {
+    if (address > t.cspace_mask) return nullptr;
+    Slot& slot = t.cspace[address];
+    const uint32_t mask = 0xffu | (uint32_t{need} << 8) | (uint32_t{kSlotGone} << 16), wanted = static_cast<uint32_t>(type) | (uint32_t{need} << 8);
+    return (slot.kind_word() & mask) == wanted ? &slot : nullptr;
+}
+
+inline Result<Slot*> lookup(const Thread& t, CapAddr address, ObjectType type, uint8_t need) {
+    if (Slot* slot = lookup_fast(t, address.raw, type, need); slot != nullptr) return slot;
+    return lookup_slow(t, address, type, need);
+}
 Result<Slot*> lookup_empty(const Thread& t, CapAddr address);
 
 // ---- destruction (destroy.cpp)
@@ -115,6 +130,11 @@ void transfer_fault(Thread& from, Thread& to);
 void fault_reply(Thread& faulter, Thread& replier);            // decides by the replier's tag
 void fault_unanswered(Thread& t, const char* why);
 void fault_raise(Cpu& cpu, Thread& t);
+
+// ---- the usual case of call and reply_recv (fastpath.cpp); false: nothing was done
+bool fast_call(Cpu& cpu, Thread& t);
+bool fast_reply_recv(Cpu& cpu, Thread& t);
+bool fast_signal(Thread& t);
 
 // ---- notifications (notification.cpp)
 void signal(Notification& n, uint64_t badge);

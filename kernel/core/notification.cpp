@@ -41,8 +41,13 @@ void signal(Notification& n, uint64_t badge) {
     if (n.bits == 0) return;
     if (n.head != nullptr) {
         Thread& t = *n.head;
+        n.head = t.next;
+        (n.head != nullptr ? n.head->previous : n.tail) = nullptr;
+        t.next = nullptr;
+        if (t.timer.armed()) TimerHeap::remove(t.timer);
         t.user.rdx = take_bits(n);
-        finish_wait(t, Status::Ok);
+        t.user.rax = static_cast<uint64_t>(Status::Ok);
+        make_ready(t);
         return;
     }
     if (n.bound_thread != nullptr && wake_bound_thread(n)) return;

@@ -57,6 +57,12 @@ struct Slot {
     uint64_t mapping;    // Frame: physical address of the PageTable that maps it | index of its first entry; 0: not mapped
                          // Untyped: bytes [badge, mapping) are known to be zero
 
+    // type, rights, flags, size_bits in one load, lowest byte first
+    uint32_t kind_word() const {
+        uint32_t word;
+        __builtin_memcpy(&word, &type, sizeof word);
+        return word;
+    }
     bool empty() const { return type == ObjectType::Null; }
     bool device() const { return (flags & kSlotDevice) != 0; }
     uint32_t index() const { return home >> 8; }
@@ -67,6 +73,7 @@ struct Slot {
     }
 };
 static_assert(sizeof(Slot) == 64);
+static_assert(__builtin_offsetof(Slot, rights) == __builtin_offsetof(Slot, type) + 1 && __builtin_offsetof(Slot, flags) == __builtin_offsetof(Slot, type) + 2);
 
 // A table of slots. `tomb` (every container has one) takes the last capability when the slot that held it must go first.
 struct CNode {

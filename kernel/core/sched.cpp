@@ -108,14 +108,6 @@ void program_timer(Cpu& cpu, bool exactly) {
     arch::set_timer(at);
 }
 
-// From now on the CPU's time is `s`'s.
-void switch_sched(Cpu& cpu, SchedContext* s) {
-    if (cpu.charged == s) return;
-    charge(cpu, arch::now());
-    cpu.charged = s;
-    if (s != nullptr && (s->budget != 0 || cpu.ready.ring[s->priority] != nullptr || s->ready_head != nullptr)) program_timer(cpu, false);
-}
-
 void throttle(Cpu& cpu, SchedContext& s) {
     s.throttled = 1;
     ring_remove(s);
@@ -170,8 +162,8 @@ void run_directly(Cpu& cpu, Thread& next) {
     }
     if (next.suspended == 0 && next.root != nullptr && s != nullptr && runnable(*s) && (cpu.ready.bitmap >> s->priority) <= 1 && cpu.need_schedule == 0) {
         set_current(cpu, &next);
-        if (cpu.charged != s) switch_sched(cpu, s);
-        return;
+        return;  // on the time of whoever is charged now, until the next scheduling decision: the caller pays for the service
+
     }
     cpu.need_schedule = 1;
     if (next.suspended == 0 && next.root != nullptr && s != nullptr) enqueue(next, true);
@@ -235,7 +227,6 @@ void take_best(Cpu& cpu) {
     Thread& next = *s.ready_head;
     fifo_remove(s, next);
     set_current(cpu, &next);
-    cpu.charged = &s;
     if (s.slice_left == 0) s.slice_left = s.quantum;
 }
 
@@ -248,6 +239,7 @@ void schedule(Cpu& cpu) {
         if (cpu.current != nullptr) give_way(cpu);
         cpu.rotate = 0;
         if (cpu.current == nullptr) take_best(cpu);
+        if (cpu.current != nullptr) cpu.charged = cpu.current->sched;
         if (cpu.current == nullptr || cpu.current->guest == nullptr || !guest_must_leave(*cpu.current)) break;
         guest_leave(*cpu.current);
         if (cpu.need_schedule == 0) break;

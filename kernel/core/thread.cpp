@@ -83,7 +83,10 @@ void thread_destroy(Thread& t) {
 
 void thread_slot_cleared(Thread& t, uint32_t index) {
     switch (static_cast<ThreadSlot>(index)) {
-    case ThreadSlot::CSpace: t.cspace = nullptr; break;
+    case ThreadSlot::CSpace:
+        t.cspace = no_cspace;
+        t.cspace_mask = 0;
+        break;
     case ThreadSlot::VSpace:
         stop_running(t);  // Ready without an address space: queued again when it gets one
         t.root = nullptr;
@@ -193,7 +196,7 @@ Status sys_thread_start(Cpu&, Thread& t, UserContext& u) {
     if (!found) return found.status();
     Thread& target = **found;
     if (!valid_user_address(u.rsi) || !valid_user_address(u.r9)) return Status::BadArgument;
-    if (target.sched == nullptr || target.root == nullptr || target.cspace == nullptr) return Status::NotReady;
+    if (target.sched == nullptr || target.root == nullptr || target.cspace == no_cspace) return Status::NotReady;
     if (target.state != ThreadState::Inactive || target.running_on != nullptr) return Status::Busy;
     const uint64_t gs_base = 0;
     target.user = UserContext{};

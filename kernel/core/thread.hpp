@@ -46,7 +46,7 @@ struct alignas(64) Thread {
     uint8_t guest_timeout;     // vcpu_run's deadline passed
     uint8_t ended;             // ThreadExit
     SchedContext* sched;       // own (slot) or donated; nullptr: passive and not serving
-    Slot* cspace;              // slots of the root CNode, nullptr: none
+    Slot* cspace;              // slots of the root CNode; no_cspace: none
     uint64_t cspace_mask;      // slots - 1
     abi::IpcBuffer* buffer;    // kernel's view of the IPC buffer, nullptr: none
     void* queue;               // Endpoint or Notification it is queued in

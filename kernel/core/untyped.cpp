@@ -92,6 +92,7 @@ Object* construct(void* memory, ObjectType type, uint64_t size, uint64_t bytes, 
     case ObjectType::Thread: {
         Thread& thread = *static_cast<Thread*>(memory);
         object = &thread.header;
+        thread.cspace = no_cspace;
         arch::fpu_init(thread.fpu());
         break;
     }

@@ -49,7 +49,7 @@ private:
     std::mt19937 random_;
     Machine machine_{1};
     CapabilitySpace model_;
-    std::map<const model::Object*, core::Object*> object_;
+    std::map<const model::Object*, core::Object*> object_;  // of all that ever lived: the model never frees
     std::map<const char*, std::pair<unsigned, unsigned>> counts_;  // successes, calls
     double population_ = 0;
     std::string last_;
@@ -189,12 +189,6 @@ bool Race::run(unsigned steps) {
         if (!ok) {
             fprintf(stderr, "step %u\n", i);
             return false;
-        }
-        // A dead object's address may be used again: forget those that no capability names.
-        for (auto it = object_.begin(); it != object_.end();) {
-            bool named = false;
-            for (const model::Cap* cap : model_.all()) named = named || cap->object.get() == it->first;
-            it = named ? std::next(it) : object_.erase(it);
         }
         learn();
         population_ += (static_cast<double>(model_.all().size()) - population_) / (i + 1);
