@@ -7,6 +7,7 @@
 #include "abi/vcpu.hpp"
 #include "lib/cap/environment.hpp"
 #include "test/guests/kernel-root/guest_code.hpp"
+#include "test/guests/kernel-root/smp.hpp"
 
 namespace bulkhead::kernel_root {
 namespace {
@@ -16,112 +17,6 @@ using abi::VcpuState;
 using cap::CapAddr;
 using cap::Status;
 namespace sys = cap::sys;
-
-int failures;
-
-void check(bool good, const char* what, uint64_t detail = 0) {
-    std::printf("%s: %s (%#lx)\n", good ? "ok" : "FAILED", what, static_cast<unsigned long>(detail));
-    if (!good) ++failures;
-}
-
-uint64_t tsc() { return __builtin_ia32_rdtsc(); }
-
-// Slots and memory, the simplest way: count up; the largest Untyped that RootInfo names.
-class Resources {
-public:
-    explicit Resources(const abi::StartInfo& start) : next_{start.free_slots.first} {
-        const abi::NamedCap* info = cap::find_cap(start, "root-info");
-        const auto& root = *reinterpret_cast<const abi::RootInfo*>(info->mapped.base);
-        unsigned best = 0;
-        for (uint32_t i = 0; i < root.untypeds; ++i)
-            if (root.untyped[i].device == 0 && root.untyped[i].size_bits > best) {
-                best = root.untyped[i].size_bits;
-                memory_ = CapAddr{0, abi::root::kFirstUntyped + i};
-            }
-        window_ = start.window.base;
-    }
-    CapAddr slot() { return CapAddr{0, next_++}; }
-    CapAddr make(abi::ObjectType type, uint64_t size = 0) {
-        const CapAddr at = slot();
-        const Status status = sys::retype(memory_, type, size, at);
-        if (status != Status::Ok) check(false, "retype", static_cast<uint64_t>(status));
-        return at;
-    }
-    void map_into(CapAddr root, abi::TableKind kind, CapAddr frame, uint64_t address, uint64_t flags) {
-        for (;;) {
-            const cap::Result r = sys::frame_map(root, frame, address, flags);
-            if (r.status != Status::NoPageTable) {
-                if (r.status != Status::Ok) check(false, "frame_map", static_cast<uint64_t>(r.status));
-                return;
-            }
-            const unsigned level = static_cast<unsigned>(r.r0);
-            const CapAddr table = make(abi::ObjectType::PageTable, abi::table_size_arg(kind, level));
-            const uint64_t span = uint64_t{1} << (12 + 9 * level);
-            if (const Status status = sys::table_map(root, table, address & ~(span - 1)); status != Status::Ok) {
-                check(false, "table_map", static_cast<uint64_t>(status));
-                return;
-            }
-        }
-    }
-    void* map_here(CapAddr frame, uint64_t bytes) {
-        const uint64_t at = window_;
-        window_ += (bytes + 0x1fffff) & ~uint64_t{0x1fffff};
-        map_into(cap::kOwnVSpace, abi::TableKind::Host, frame, at, abi::map::kRead | abi::map::kWrite);
-        return reinterpret_cast<void*>(at);
-    }
-
-private:
-    uint32_t next_;
-    CapAddr memory_;
-    uint64_t window_;
-};
-
-struct Guest {
-    CapAddr vcpu, root, state_frame, ram, bell, ring;  // ring: the bell with badge 1
-    VcpuState* state;
-    uint8_t* memory;
-};
-
-constexpr unsigned kRamBits = 16;
-
-Guest make_guest(Resources& r) {
-    Guest g{};
-    g.vcpu = r.make(abi::ObjectType::Vcpu);
-    g.root = r.make(abi::ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
-    g.state_frame = r.make(abi::ObjectType::Frame, abi::kPageBits);
-    g.ram = r.make(abi::ObjectType::Frame, kRamBits);
-    g.bell = r.make(abi::ObjectType::Notification);
-    g.ring = r.slot();
-    check(sys::cap_mint(g.ring, g.bell, abi::rights::kWrite, 1) == Status::Ok, "mint the bell");
-    g.state = static_cast<VcpuState*>(r.map_here(g.state_frame, 4096));
-    g.memory = static_cast<uint8_t*>(r.map_here(g.ram, 1 << kRamBits));
-    const CapAddr guest_view = r.slot();
-    check(sys::cap_copy(guest_view, g.ram, abi::rights::kAll) == Status::Ok, "copy the guest's frame");
-    r.map_into(g.root, abi::TableKind::Guest, guest_view, 0, abi::map::kRead | abi::map::kWrite | abi::map::kExecute);
-    check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::StatePage, g.state_frame) == Status::Ok, "state page");
-    check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::GuestRoot, g.root) == Status::Ok, "guest root");
-    check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::BoundNotification, g.bell) == Status::Ok, "bound notification");
-    return g;
-}
-
-void reset_state(VcpuState& s, uint64_t ip) {
-    s.rip = ip;
-    s.rflags = 2;
-    s.cr0 = 0x10;
-    s.cr4 = 0;
-    s.efer = 0;
-    s.pat = 0x0007040600070406;
-    const abi::SegmentState data{0, 0x93, 0xffff, 0}, code{0, 0x9b, 0xffff, 0};
-    s.es = s.ss = s.ds = s.fs = s.gs = data;
-    s.cs = code;
-    s.ldtr = {0, 0x82, 0xffff, 0};
-    s.tr = {0, 0x8b, 0xffff, 0};
-    s.gdtr = s.idtr = {0, 0, 0xffff, 0};
-    s.dr6 = 0xffff0ff0;
-    s.dr7 = 0x400;
-    s.xcr0 = 1;
-    s.dirty = VcpuState::kAllGroups;
-}
 
 cap::Result run(const Guest& g, uint64_t deadline = abi::kDeadlineNever) { return sys::vcpu_run(g.vcpu, deadline); }
 
@@ -255,6 +150,7 @@ int main() {
         std::puts("no virtualization: guest checks are skipped");
     }
     threads();
+    if (cap::kernel_info(*start).cpus > 1) cross_cpu(resources);
     std::printf("kernel-root: %s\n", failures == 0 ? "PASS" : "FAIL");
     for (;;) (void)cap::sys::thread_suspend(cap::kMainThread);
 }
