@@ -97,10 +97,15 @@ CapAddr Side::make(abi::ObjectType type, uint64_t size) {
 
 CapAddr Side::give(uint32_t index, CapAddr source, uint8_t mask, uint64_t badge) {
     if (!options_.own_space && badge == 0) return source;
-    CapAddr made = slot();
+    const CapAddr made = slot();
     require(badge != 0 ? cap::sys::cap_mint(made, source, mask, badge) : cap::sys::cap_copy(made, source, mask), "copying a capability");
     if (!options_.own_space) return made;
-    // A CSpace is two levels deep, and the Side's CNode lies in the workshop: it visits the root CNode for the move.
+    hand(index, made);
+    return CapAddr{0, index};
+}
+
+// A CSpace is two levels deep, and the Side's CNode lies in the workshop: it visits the root CNode for the move.
+void Side::hand(uint32_t index, CapAddr made) {
     auto& slots = machine().env.cspace.slots();
     const auto visitor = slots.allocate();
     if (!visitor) fail("no free slots");
@@ -108,7 +113,6 @@ CapAddr Side::give(uint32_t index, CapAddr source, uint8_t mask, uint64_t badge)
     require(cap::sys::cap_move(CapAddr{visitor->slot(), index}, made), "moving a capability into a side's CNode");
     require(cap::sys::cap_delete(*visitor), "unnaming a side's CNode");
     slots.free(*visitor);
-    return CapAddr{0, index};
 }
 
 void Side::map(CapAddr frame, uint64_t address, uint64_t flags) {
@@ -138,9 +142,9 @@ void Side::copy_code() {
         std::memcpy(page(kCode + (at - start), map::kRead | map::kExecute), reinterpret_cast<const void*>(at), abi::kPageSize);
 }
 
-void Side::start(Routine routine, uint64_t a, uint64_t b) {
-    auto rip = reinterpret_cast<uint64_t>(routine);
-    if (options_.own_space) rip = rip - (reinterpret_cast<uint64_t>(__start_side_code) & ~(abi::kPageSize - 1)) + kCode;
+uint64_t Side::code_there(uint64_t here) const { return options_.own_space ? here - (reinterpret_cast<uint64_t>(__start_side_code) & ~(abi::kPageSize - 1)) + kCode : here; }
+
+void Side::start_at(uint64_t rip, uint64_t a, uint64_t b) {
     require(cap::sys::thread_start(thread_, rip, stack_top_there(), a, b, 0), "starting a side");
 }
 

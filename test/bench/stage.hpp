@@ -30,7 +30,6 @@ struct Machine {
 // Takes over what the kernel gave to the root task.
 Machine& machine();
 
-using Routine = void (*)();
 extern "C" {
 void side_echo();
 void side_pong();
@@ -60,13 +59,25 @@ class Side {
     CapAddr make(abi::ObjectType type, uint64_t size = 0);
     // A copy of `source` in the Side's own CSpace, in `slot` there. Returns the address as the Side knows it (in the shared CSpace: `source` itself).
     CapAddr give(uint32_t slot, CapAddr source, uint8_t rights = abi::rights::kAll, uint64_t badge = 0);
+    // Moves what lies at `made` into `slot` of its own CSpace: for what cannot be copied, or what only it shall have.
+    void hand(uint32_t slot, CapAddr made);
+    // An empty slot of the builder's, for a capability that goes with the Side.
+    CapAddr slot();
     // A new page, mapped at `address` there and writable here; returns where here.
     void* page(uint64_t address, uint64_t flags, CapAddr* frame = nullptr);
     // Starts `routine` with the two arguments.
-    void start(Routine routine, uint64_t a, uint64_t b);
+    template <typename Routine>
+    void start(Routine* routine, uint64_t a, uint64_t b) {
+        start_at(address_there(routine), a, b);
+    }
     // Takes its SchedContext away: from now on it runs on its callers' time.
     void make_passive();
 
+    // Where it finds a routine of side_code.
+    template <typename Routine>
+    uint64_t address_there(Routine* routine) const {
+        return code_there(reinterpret_cast<uint64_t>(routine));
+    }
     void* stack_top() const { return stack_ + abi::kPageSize - 64; }  // 64 bytes for arguments
     uint64_t stack_top_there() const { return (options_.own_space ? kStack : reinterpret_cast<uint64_t>(stack_)) + abi::kPageSize - 64; }
     uint64_t buffer_there() const { return options_.own_space ? kBuffer : reinterpret_cast<uint64_t>(buffer_); }
@@ -77,9 +88,10 @@ class Side {
     CapAddr sched() const { return sched_; }
 
   private:
+    uint64_t code_there(uint64_t here) const;
+    void start_at(uint64_t rip, uint64_t a, uint64_t b);
     void map(CapAddr frame, uint64_t address, uint64_t flags);
     void copy_code();
-    CapAddr slot();
 
     SideOptions options_;
     cap::Cap<cap::CNode> workshop_;    // root slot of the CNode in which all its capabilities lie

@@ -59,14 +59,14 @@ def booted(name, **options):
 
 class TestMachine(machine.Machine):
     @classmethod
-    def create(cls, name, cfgs=(), files=None, auto=True, manifest=image.MANIFEST, options="", **how):
+    def create(cls, name, cfgs=(), files=None, auto=True, manifest=image.MANIFEST, options="", root=None, **how):
         """cfgs: host xl.cfg files (paths), or {"name": text}; files: {"/etc/xen/bad.cfg": text or bytes} to appear in dom0; the rest: machine.Machine."""
         files = {"dom0" + path: content for path, content in (files or {}).items()}
         if isinstance(cfgs, dict):
             for cfg, text in cfgs.items():
                 files[f"dom0/etc/xen/{cfg}.cfg"] = text
             cfgs = []
-        made = image.Image(cfgs, auto=auto, files=files, manifest=manifest, options=options).prepare()
+        made = image.Image(cfgs, auto=auto, files=files, manifest=manifest, options=options, root=root).prepare()
         return cls(made, log=LOGS / f"{name}.log", **how)
 
     def ok(self, command, timeout=60):

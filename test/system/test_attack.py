@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A domain tries every system call with random, adversarial and nearly right arguments; a victim beside it notices nothing, and
+nothing of the attacker is left. `test/attack` boots in place of the supervisor. If one fails, its seed repeats it."""
+import os
+
+from harness import TestMachine, case
+
+MACHINE = None
+TRIES = int(os.environ.get("BULKHEAD_ATTACK_TRIES", "40000"))
+SEED = int(os.environ.get("BULKHEAD_SEED", "1"))
+PER_SECOND = 1000   # at least, on a slow host
+
+
+def _attack(name, cpus, icount):
+    options = f"attack.tries={TRIES} attack.seed={SEED}"
+    with TestMachine.create(name, root="test/attack/attack", options=options, cpus=cpus, memory=512, icount=icount) as m:
+        verdict = m.expect(r"ATTACK ok (.*)|FAILED (.*)", 60 + TRIES / PER_SECOND)
+        assert verdict[1], f"{options}: {verdict[2]}"
+        assert f"tries={TRIES}" in verdict[1], verdict[1]
+
+
+@case(f"{TRIES} system calls of an attacker on the victim's CPU change nothing of the victim")
+def same_cpu(_):
+    _attack("attack-1", 1, True)
+
+
+@case(f"{TRIES} system calls of an attacker on a CPU of its own change nothing of the victim")
+def other_cpu(_):
+    _attack("attack-2", 2, False)
