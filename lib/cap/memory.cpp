@@ -89,7 +89,7 @@ Expected<uint32_t> UntypedAllocator::take(unsigned bits) {
         const uint32_t block = lists_[from].back();
         unlink(block);
         if (!split(block)) {
-            push(block);
+            give_back(block);  // and whole again, if it was split on the way here
             return std::unexpected{Status::OutOfMemory};
         }
     }
