@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Building a guest, taking it apart, and doing either to the end when the last dom0 could not.
+#include <algorithm>
+#include <cstring>
+
+#include "toolstack/dom0/guest_nodes.hpp"
+#include "toolstack/xl/text.hpp"
+#include "toolstack/dom0/guests.hpp"
+#include "toolstack/xl/path.hpp"
+
+namespace bulkhead::dom0 {
+namespace {
+
+using cap::Status;
+using xl::DomainId;
+using xl::ErrorKind;
+using xl::Result;
+
+constexpr unsigned kVmmBits = 23;   // the VMM's own memory: its objects, half of it its heap
+constexpr std::uint32_t kLastId = 0x7fef;
+constexpr std::int64_t kConnectMs = 60'000, kBuildMs = 300'000;   // an emulator decompresses a kernel in its own time
+
+std::unexpected<xl::Error> failed(ErrorKind kind, const std::string& what, Status status) { return xl::fail(kind, what + ": " + cap::describe(status) + "."); }
+
+}  // namespace
+
+std::uint32_t Guests::free_id() const {
+    std::uint32_t id = p_.state.next_domain;
+    for (;; id++) {
+        if (id > kLastId || id < kFirstGuest) id = kFirstGuest;
+        if (!p_.state.find(id)) return id;
+    }
+}
+
+Result<DomainId> Guests::create(const xl::DomainConfig& config) {
+    const Busy busy{*this};
+    return create_as(config, 0);
+}
+
+// `successor_of`: the domain in whose place it comes, so that dom0's death between the two loses neither.
+Result<DomainId> Guests::create_as(const xl::DomainConfig& config, std::uint32_t successor_of) {
+    const State before = p_.state;
+    DomainRecord record;
+    record.id = free_id();
+    record.config = config;
+    record.created_tsc = cap::read_tsc();
+    record.restart = successor_of != 0;
+    auto chunks = p_.memory.reserve(record.id, kVmmBits, config.memory_mib << 20);
+    if (!chunks)
+        return xl::fail(ErrorKind::NoSpace, xl::format("not enough free memory: %llu MiB are needed (8 of them for its VMM), %llu MiB are free.",
+                                                       static_cast<unsigned long long>(config.memory_mib + 8), static_cast<unsigned long long>(p_.memory.free_bytes() >> 20)));
+    record.chunks = std::move(*chunks);
+    const DomainId id = record.id;
+    p_.state.next_domain = id + 1;
+    p_.state.domains.push_back(std::move(record));
+    if (DomainRecord* last = p_.state.find(successor_of); last && successor_of != 0) last->restart = false;
+    if (!commit()) {
+        p_.state = before;
+        p_.memory.forget_plans();
+        return xl::fail(ErrorKind::NoSpace, "dom0's journal is full: there are too many guests.");
+    }
+    auto built = construct(id);
+    if (built) {
+        DomainRecord* done = p_.state.find(id);
+        done->phase = Phase::Live;
+        done->restart = false;
+        if (commit()) return id;
+        built = xl::fail(ErrorKind::NoSpace, "dom0's journal is full.");
+    }
+    take_apart(id, false);
+    return std::unexpected(built.error());
+}
+
+Result<void> Guests::construct(DomainId id) {
+    if (const Status status = p_.memory.carry_out(); status != Status::Ok) return failed(ErrorKind::NoSpace, "its memory cannot be split off", status);
+    const DomainRecord record = *p_.state.find(id);
+    if (auto ok = spawn(record); !ok) return ok;
+    Guest& g = guests_[id];
+    auto contexts = p_.spawner.contexts(id);
+    if (!contexts) return failed(ErrorKind::Other, "its scheduling contexts cannot be had", contexts.error());
+    g.contexts = std::move(*contexts);
+    spread(record, g);
+    if (auto ok = connect(id, g); !ok) return ok;
+
+    VmmConfiguration c;
+    c.name = record.config.name;
+    c.command_line = record.config.command_line;
+    c.domain = id;
+    if (record.config.uuid) c.uuid = record.config.uuid->bytes;
+    c.memory_kib = record.config.memory_mib * 1024;
+    c.max_memory_kib = record.config.max_memory_mib * 1024;
+    c.vcpus = record.config.vcpus;
+    c.max_vcpus = record.config.max_vcpus;
+    const auto time = p_.platform.up() ? p_.platform.time() : Result<PlatformClient::Time>{};
+    c.wall_clock_tsc = time ? time->tsc : cap::read_tsc();
+    c.wall_clock_ns = time ? time->nanoseconds_utc : 0;
+    if (auto ok = g.vmm->configure(c, kBuildMs); !ok) return ok;
+    if (auto ok = g.vmm->build(kBuildMs); !ok) return ok;
+    (void)g.vmm->take_change();
+    if (auto ok = write_guest_nodes(p_.store, record, g.vmm->state(), c.wall_clock_ns / 1'000'000'000); !ok)
+        return xl::fail(ok.error().kind, "its xenstore nodes cannot be written: " + ok.error().sentence + ".");
+    return {};
+}
+
+Result<void> Guests::spawn(const DomainRecord& record) {
+    abi::SpawnRequest request{};
+    std::memcpy(request.template_name, "vmm", 3);
+    std::memcpy(request.name, record.config.name.data(), std::min(record.config.name.size(), sizeof request.name - 1));
+    request.tag = record.id;
+    request.vcpus = std::max(record.config.vcpus, record.config.max_vcpus);
+    request.weight = record.config.cpu_weight;
+    const auto kernel = p_.files.find(xl::normalize_path(record.config.kernel));
+    if (!kernel) return xl::fail(ErrorKind::NotFound, "its kernel '" + record.config.kernel + "' is not there any more.");
+    request.kernel_offset = kernel->offset;
+    request.kernel_size = kernel->size;
+    if (!record.config.ramdisk.empty()) {
+        const auto ramdisk = p_.files.find(xl::normalize_path(record.config.ramdisk));
+        if (!ramdisk) return xl::fail(ErrorKind::NotFound, "its ramdisk '" + record.config.ramdisk + "' is not there any more.");
+        request.ramdisk_offset = ramdisk->offset;
+        request.ramdisk_size = ramdisk->size;
+    }
+    if (const Status status = p_.spawner.begin(request); status != Status::Ok) return failed(ErrorKind::Other, "the supervisor refuses to spawn its VMM", status);
+    if (auto ok = hand_over(record); !ok) return ok;
+    if (const Status status = p_.spawner.finish(); status != Status::Ok) return failed(ErrorKind::Other, "its VMM cannot be started; `xl dmesg` tells more", status);
+    return {};
+}
+
+// Of each chunk the supervisor gets a child of the full size; the parent stays in the kept CNode.
+Result<void> Guests::hand_over(const DomainRecord& record) {
+    cap::CSpace& cspace = p_.loop.env().cspace;
+    for (std::size_t done = 0; done < record.chunks.size();) {
+        std::vector<cap::Cap<cap::Untyped>> children;
+        std::vector<cap::CapAddr> slots;
+        for (; done < record.chunks.size() && children.size() < abi::kMessageCaps; done++) {
+            auto child = cspace.empty<cap::Untyped>();
+            if (!child) return failed(ErrorKind::NoSpace, "dom0 has no free capability slots", child.error());
+            const std::uint32_t slot = record.chunks[done];
+            const Status status = cap::sys::retype(p_.memory.address(slot), cap::ObjectType::Untyped, p_.state.nodes[slot].bits, child->address());
+            if (status != Status::Ok) return failed(ErrorKind::Other, "its memory cannot be handed over", status);
+            slots.push_back(child->address());
+            children.push_back(std::move(*child));
+        }
+        if (const Status status = p_.spawner.memory(slots); status != Status::Ok) return failed(ErrorKind::Other, "the supervisor refuses its memory", status);
+    }
+    return {};
+}
+
+// The I/O thread stays on CPU 0, where the services are: a call reaches a server only on its own CPU. The vCPUs are dealt out.
+void Guests::spread(const DomainRecord& record, Guest& g) {
+    const std::uint32_t cpus = p_.loop.env().kernel.cpus;
+    for (std::size_t i = 1; i < g.contexts.size(); i++) {
+        std::uint32_t cpu = next_cpu_++ % cpus;
+        if (const std::size_t vcpu = i - 1; vcpu < record.config.affinity.size())
+            for (std::uint32_t tries = 0; tries < cpus && !record.config.affinity[vcpu].contains(cpu); tries++) cpu = (cpu + 1) % cpus;
+        const auto now = cap::sys::sched_read(g.contexts[i].address());
+        if (!now.ok() || (now.r1 & 0xff) == cpu) continue;
+        (void)p_.spawner.configure(record.id, static_cast<unsigned>(i), cpu, static_cast<unsigned>(now.r1 >> 8 & 0xff), record.config.cpu_weight);
+    }
+}
+
+Result<void> Guests::connect(DomainId id, Guest& g) {
+    auto endpoint = p_.spawner.control(id);
+    if (!endpoint) return failed(ErrorKind::Other, "its VMM has no control channel", endpoint.error());
+    g.vmm = std::make_unique<VmmClient>(p_.loop, std::move(*endpoint));
+    g.vmm->start();
+    (void)p_.loop.until(p_.loop.deadline_ms(kConnectMs), [&] { return g.vmm->up() || g.vmm->gone(); });
+    if (!g.vmm->up()) return xl::fail(ErrorKind::Gone, "its VMM cannot be reached: " + g.vmm->why() + "; `xl dmesg` may tell more.");
+    return {};
+}
+
+// ---- the end
+
+Result<void> Guests::destroy(DomainId id) {
+    const Busy busy{*this};
+    if (!living(id)) return xl::fail(ErrorKind::NotFound, xl::format("there is no guest with the ID %u.", id));
+    take_apart(id, false);
+    return {};
+}
+
+void Guests::take_apart(DomainId id, bool restart) {
+    DomainRecord* record = p_.state.find(id);
+    record->phase = Phase::Dying;
+    record->restart = restart;
+    (void)commit();   // shorter than what the journal holds already
+    p_.memory.revoke(record->chunks);   // from here on nothing of it runs, and nobody can see into its memory
+    p_.spawner.forget(id);
+    guests_.erase(id);
+    p_.memory.release(record->chunks);
+    record->chunks.clear();
+    record->phase = Phase::Gone;
+    (void)commit();
+    cap::drop(p_.memory.carry_out());
+    logs_to_forget_.push_back(id);
+    clean_up(id);
+}
+
+// Of one that is Gone: its nodes in xenstore, its successor, its record. Without xenstore it waits for the next attend().
+void Guests::clean_up(DomainId id) {
+    DomainRecord* record = p_.state.find(id);
+    if (!record || record->phase != Phase::Gone) return;
+    if (auto ok = remove_guest_nodes(p_.store, *record); !ok) return;
+    if (record->restart) succeed(id);
+    std::erase_if(p_.state.domains, [&](const DomainRecord& r) { return r.id == id; });
+    (void)commit();
+}
+
+void Guests::succeed(DomainId id) {
+    const xl::DomainConfig config = p_.state.find(id)->config;
+    const auto successor = create_as(config, id);
+    auto running = successor ? unpause(*successor) : Result<void>{std::unexpected(successor.error())};
+    if (!running) cap::log_line("dom0: " + config.name + " cannot be restarted: " + running.error().sentence);
+    if (DomainRecord* record = p_.state.find(id)) record->restart = false;
+}
+
+// ---- a new dom0
+
+void Guests::reconnect(const DomainRecord& record) {
+    Guest& g = guests_[record.id];
+    if (g.contexts.empty())
+        if (auto contexts = p_.spawner.contexts(record.id)) g.contexts = std::move(*contexts);
+    g.vmm.reset();
+    auto endpoint = p_.spawner.control(record.id);
+    if (!endpoint) return;
+    g.vmm = std::make_unique<VmmClient>(p_.loop, std::move(*endpoint));
+    g.vmm->start();
+}
+
+void Guests::recover() {
+    const Busy busy{*this};
+    std::vector<DomainId> ids;
+    for (const DomainRecord& record : p_.state.domains) ids.push_back(record.id);
+    const auto running = p_.spawner.domains();
+    for (const DomainId id : ids) {
+        const DomainRecord* record = p_.state.find(id);
+        if (!record) continue;
+        const auto domain = std::ranges::find(running, id, &SupervisedDomain::tag);
+        const bool alive = domain != running.end() && domain->state == abi::DomainState::Running;
+        if (record->phase == Phase::Building || record->phase == Phase::Dying) take_apart(id, record->restart);
+        else if (record->phase == Phase::Gone) clean_up(id);
+        else if (alive) reconnect(*record);
+        else if (!record->ended) ended(id, xl::ShutdownReason::Crash, "its VMM died while dom0 was away");
+    }
+}
+
+}  // namespace bulkhead::dom0

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// dom0: connects to the services, takes up what the last dom0 left, starts the guests of /etc/xen/auto, and gives the operator a prompt,
+// whatever is missing.
+#include <cstdio>
+
+#include "toolstack/dom0/machine.hpp"
+#include "toolstack/dom0/shell/shell.hpp"
+#include "toolstack/xl/create.hpp"
+
+namespace bulkhead::dom0 {
+namespace {
+
+constexpr const char* kAuto = "/etc/xen/auto";
+constexpr std::int64_t kConsoleMs = 20'000, kServicesMs = 5'000;
+
+cap::CapAddr named(const abi::StartInfo& start, const char* name) {
+    const abi::NamedCap* found = cap::find_cap(start, name);
+    return found ? cap::address(*found) : cap::CapAddr{};
+}
+
+std::span<std::uint8_t> mapped(const abi::StartInfo& start, const char* name) {
+    const abi::NamedCap* found = cap::find_cap(start, name);
+    if (!found) return {};
+    return {reinterpret_cast<std::uint8_t*>(found->mapped.base), found->mapped.size};
+}
+
+// The State of the last dom0, or a new one. The sentence says what was wrong, if anything was.
+std::string load_state(const abi::StartInfo& start, Journal& journal, State& state, Memory& memory) {
+    const abi::NamedCap* kept = cap::find_cap(start, "kept");
+    const std::size_t slots = std::size_t{1} << kept->value;
+    const auto bytes = journal.load();
+    auto last = bytes ? State::decode(*bytes, slots) : std::nullopt;
+    if (last) {
+        state = std::move(*last);
+        memory.recover();
+        return {};
+    }
+    state.nodes.resize(slots);
+    const abi::NamedCap* free = cap::find_cap(start, "memory");
+    memory.adopt(free ? static_cast<std::uint32_t>(free->value) : 0);
+    if (!bytes && !journal.damaged()) return {};
+    memory.recover();   // nobody knows whose what was: all of it is taken back
+    return "dom0: the journal is damaged; all guests were destroyed\n";
+}
+
+class Dom0 {
+  public:
+    Dom0(const abi::StartInfo& start, cap::Environment& env, ring::Hub& hub)
+        : start_{start}, loop_{hub}, spawner_{env, named(start, "spawn")}, files_{mapped(start, "bootfs")},
+          journal_{std::as_writable_bytes(mapped(start, "journal"))}, memory_{named(start, "kept").slot(), state_},
+          console_{loop_, named(start, "connect-console-control"), idle_}, store_{loop_, named(start, "connect-xenstore-control"), idle_},
+          platform_{loop_, named(start, "connect-platform-control")} {}
+
+    void run() {
+        console_.start();
+        store_.start();
+        platform_.start();
+        std::string problem = load_state(start_, journal_, state_, memory_);
+        if (!files_.error().empty()) problem += "dom0: " + files_.error() + "\n";
+        (void)loop_.until(loop_.deadline_ms(kConsoleMs), [&] { return console_.up(); });
+        (void)loop_.until(loop_.deadline_ms(kServicesMs), [&] { return store_.up() && platform_.up(); });
+        greet(problem);
+        guests_.recover();
+        if (start_.incarnation == 0) start_guests();
+        shell::Shell shell{machine_, console_};
+        shell.run();
+    }
+
+  private:
+    void greet(const std::string& problem) {
+        const abi::KernelInfo& kernel = loop_.env().kernel;
+        std::string text = xl::format("Bulkhead %.64s, dom0%s. `help` lists the commands.\n", kernel.version,
+                                      start_.incarnation ? xl::format(" (start %u)", start_.incarnation + 1).c_str() : "");
+        text += problem;
+        if (!store_.up()) text += "dom0: xenstore does not answer; guests cannot be started without it (`stubdom list`).\n";
+        if (!platform_.up()) text += "dom0: platform does not answer; there is no wall clock and no power-off (`stubdom list`).\n";
+        screen_.print(text);
+    }
+
+    void start_guests() {
+        const auto names = files_.list(kAuto);
+        if (!names) return;
+        xl::Context context{machine_, screen_};
+        for (const std::string& name : *names) {
+            if (name.ends_with('/')) continue;
+            auto config = xl::load_config(context, std::string{kAuto} + "/" + name, "");
+            if (!config) continue;
+            screen_.print("dom0: starting " + xl::printable(config->name) + "\n");
+            auto id = xl::build_domain(machine_, *config);
+            auto running = id ? machine_.unpause(*id) : xl::Result<void>{std::unexpected(id.error())};
+            if (!running) screen_.print("dom0: " + xl::printable(config->name + ": " + running.error().sentence) + "\n");
+        }
+    }
+
+    const abi::StartInfo& start_;
+    Loop loop_;
+    Spawner spawner_;
+    Files files_;
+    State state_;
+    Journal journal_;
+    Memory memory_;
+    // What dom0 does while it waits for something: it serves its guests.
+    std::function<void(std::uint64_t)> idle_ = [this](std::uint64_t deadline) {
+        loop_.turn(deadline);
+        guests_.attend();
+    };
+    ConsoleTerminal console_;
+    RingXenstore store_;
+    PlatformClient platform_;
+    Guests::Parts parts_{loop_, spawner_, store_, console_, platform_, files_, state_, journal_, memory_};
+    Guests guests_{parts_};
+    Machine machine_{start_, parts_, guests_, idle_};
+    xl::Console screen_{console_};
+};
+
+int serve(const abi::StartInfo& start) {
+    static cap::Environment env{start};
+    for (const char* name : {"spawn", "kept", "journal"})
+        if (!cap::find_cap(start, name)) return cap::log_line(std::string{"dom0: the manifest must grant '"} + name + "'"), 1;
+    auto hub = ring::Hub::create(env);
+    if (!hub) return cap::log_line(std::string{"dom0: cannot make its notification: "} + cap::describe(hub.error())), 1;
+    static Dom0 dom0{start, env, *hub};
+    dom0.run();
+    return 0;
+}
+
+}  // namespace
+}  // namespace bulkhead::dom0
+
+int main() {
+    const bulkhead::abi::StartInfo* start = bulkhead::cap::start_info();
+    if (!start) {
+        std::fputs("dom0: this program is a stub domain of Bulkhead\n", stderr);
+        return 1;
+    }
+    return bulkhead::dom0::serve(*start);
+}
