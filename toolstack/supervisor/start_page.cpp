@@ -17,7 +17,7 @@ StartPage::StartPage(std::string_view name, uint64_t tag, uint32_t incarnation) 
 }
 
 bool StartPage::add(std::string_view name, uint32_t slot, abi::ObjectType type, uint64_t value, abi::AddressRange mapped) {
-    if (info_.caps == std::size(info_.cap) || name.size() >= sizeof info_.cap[0].name) return false;
+    if (info_.caps == std::size(info_.cap) || name.size() > sizeof info_.cap[0].name) return false;
     abi::NamedCap& cap = info_.cap[info_.caps++];
     std::memcpy(cap.name, name.data(), name.size());
     cap.slot = slot;
