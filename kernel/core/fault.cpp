@@ -32,6 +32,8 @@ void transfer_fault(Thread& from, Thread& to) {
 void fault_unanswered(Thread& t, const char* why) {
     t.suspended = 1;
     t.state = ThreadState::Ready;  // so that ThreadResume repeats the instruction
+    constexpr uint64_t kLineBytes = 200;
+    if (!log_allowed(t.header.tag, kLineBytes)) return;  // whoever resumes it may do so in a loop
     LogLine line{t.header.tag};
     line.text("a thread is stopped by exception ").number(t.user.vector).text(": ").text(why);
     line.text("; rip ").hex(t.user.rip).text(" address ").hex(t.user.address).text(" error ").hex(t.user.error).text(" rsp ").hex(t.user.rsp);

@@ -31,7 +31,9 @@ uint64_t oldest() {
     return kept > ring.cleared ? kept : ring.cleared;
 }
 
-bool may_write(uint64_t tag, uint64_t bytes, uint64_t* dropped) {
+}  // namespace
+
+bool log_allowed(uint64_t tag, uint64_t bytes) {
     Allowance& a = allowance[(tag * 0x9e37'79b9'7f4a'7c15u) >> 58];
     const uint64_t now = arch::now(), per_byte = sys.tsc_khz * 1000 / kBytesPerSecond + 1;
     const uint64_t recovered = (now - a.since) / per_byte;
@@ -44,12 +46,13 @@ bool may_write(uint64_t tag, uint64_t bytes, uint64_t* dropped) {
         return false;
     }
     a.used += bytes;
-    *dropped = a.dropped;
-    a.dropped = 0;
+    if (a.dropped != 0) {
+        LogLine line{tag};
+        line.text("wrote too fast: ").number(a.dropped).text(" bytes of its log are lost").end();
+        a.dropped = 0;
+    }
     return true;
 }
-
-}  // namespace
 
 void log_text(const char* text, size_t bytes) {
     for (size_t i = 0; i < bytes; ++i) ring.text[ring.written++ % kRingBytes] = text[i];
@@ -107,12 +110,7 @@ Status sys_log_write(Cpu&, Thread& t, UserContext& u) {
     if (!slot) return slot.status();
     if (t.buffer == nullptr) return Status::NotReady;
     if (u.rsi > sizeof t.buffer->data) return Status::BadArgument;
-    uint64_t dropped = 0;
-    if (!may_write(t.header.tag, u.rsi, &dropped)) return Status::Truncated;
-    if (dropped != 0) {
-        LogLine line{t.header.tag};
-        line.text("wrote too fast: ").number(dropped).text(" bytes of its log are lost").end();
-    }
+    if (!log_allowed(t.header.tag, u.rsi)) return Status::Truncated;
     // Line by line, each with the writer's tag; what is not printable text becomes '?', so that no line can look like another's.
     const volatile uint8_t* text = t.buffer->data;
     for (uint64_t i = 0; i < u.rsi;) {

@@ -7,6 +7,9 @@
 
 namespace bulkhead::core {
 
+// May this domain write so much now? If not, the loss is counted and noted in the log with the next line that it may write.
+bool log_allowed(uint64_t domain_tag, uint64_t bytes);
+
 // Builds one line and appends it: LogLine{tag}.text("…").number(n).end(). Tag 0 is the kernel's.
 struct LogLine {
     explicit LogLine(uint64_t domain_tag, bool by_user = false);
