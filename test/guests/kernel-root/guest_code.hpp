@@ -28,7 +28,8 @@ inline constexpr uint8_t kGuestCode[] = {
     0x0f, 0x21, 0xc0,                          // 33 mov %dr0, %eax
     0x0f, 0x01, 0xd9,                          // 36 vmmcall
     0xf4,                                      // 39 hlt
+    0xfb, 0xeb, 0xfe,                          // 3a sti; spin: jmp spin
 };
-inline constexpr unsigned kSpinOffset = 0x17, kCallLoopOffset = 0x19, kDebugOffset = 0x1e;
+inline constexpr unsigned kSpinOffset = 0x17, kCallLoopOffset = 0x19, kDebugOffset = 0x1e, kOpenOffset = 0x3a;
 
 }  // namespace bulkhead::kernel_root

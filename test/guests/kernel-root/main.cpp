@@ -63,6 +63,7 @@ void controls(const Guest& g) {
     s.inject = 0;
 
     s.rip = 0x1000 + kSpinOffset;
+    s.rflags = 0x202;
     const uint64_t start = tsc();
     r = run(g, start + 20'000'000);
     check(r.status == Status::Timeout && s.reason == ExitReason::Timeout && tsc() - start >= 20'000'000, "a deadline ends a spinning guest", tsc() - start);
@@ -75,10 +76,12 @@ void controls(const Guest& g) {
     check(r.status == Status::Ok && s.reason == ExitReason::Synced && s.valid == VcpuState::kAllGroups && s.flags == 0, "sync only");
     check(s.cs.limit == 0xffff && s.dr7 == 0x400 && s.xcr0 == 1, "all groups are saved");
 
-    s.rip = 0x1000 + kSpinOffset;
-    s.rflags = 0x202;
+    s.rip = 0x1000 + kOpenOffset;
+    s.rflags = 2;
     s.want_window = 1;
     expect(g, ExitReason::InterruptWindow, "an interrupt window opens");
+    check(s.rip == 0x1000 + kOpenOffset + 1 && (s.rflags & 0x200) != 0, "after STI", s.rip);
+    s.interrupt_shadow = 0;
     s.want_window = 0;
     std::memcpy(g.memory + 0x20 * 4, "\x00\x20\x00\x00", 4);  // vector 0x20 -> 0000:2000
     g.memory[0x2000] = 0xf4;
