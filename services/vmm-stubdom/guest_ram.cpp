@@ -22,9 +22,10 @@ static_assert(kSpecialPagesSize == 1u << kSpecialBits && kSpecialPagesBase % kSp
 std::expected<std::unique_ptr<GuestRam>, std::string> GuestRam::create(cap::Environment& env, uint64_t ram_bytes) {
     ram_bytes &= ~(kLarge - 1);
     std::unique_ptr<GuestRam> ram{new GuestRam{env, ram_bytes}};
+    const uint64_t had = env.memory.free_bytes();
     const auto failed = [&](const char* what, Status status) {
         return std::unexpected{std::string{"the guest's memory ("} + std::to_string(ram_bytes >> 20) + " MiB) cannot be made: " + what + ": " + cap::describe(status) +
-                               "; this VMM has " + std::to_string(env.memory.free_bytes() >> 20) + " MiB left"};
+                               "; this VMM was given " + std::to_string(had >> 20) + " MiB"};
     };
     auto root = env.memory.create<cap::PageTable>(abi::table_size_arg(abi::TableKind::Guest, 4));
     if (!root) return failed("page table", root.error());

@@ -2,6 +2,7 @@
 #include "services/vmm-stubdom/standalone.hpp"
 
 #include <charconv>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -31,6 +32,11 @@ public:
         }
         return text.size();
     }
+    bool at_prompt() {
+        const bool there = line_.find("# ") != std::string::npos;  // the shell may ask the terminal something after it
+        if (there) cap::log_line(line_), line_.clear();
+        return there;
+    }
 
 private:
     std::string line_;
@@ -46,6 +52,7 @@ struct Inputs {
     std::span<const std::byte> kernel, ramdisk;
     std::string command_line = "console=hvc0 earlyprintk=xen";
     unsigned vcpus = 1, memory_mib = 192;
+    std::deque<std::string> typed;  // one line at each prompt
 };
 
 std::span<const std::byte> named(const abi::StartInfo& start, const char* name) {
@@ -60,7 +67,7 @@ unsigned number(std::string_view text, unsigned otherwise) {
     return value;
 }
 
-// "key = value" lines: vcpus, memory (MiB), cmdline.
+// "key = value" lines: vcpus, memory (MiB), cmdline, type (a line to type at a shell prompt, any number of them).
 void read_config(std::string_view text, Inputs& in) {
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
@@ -71,6 +78,7 @@ void read_config(std::string_view text, Inputs& in) {
             if (key == "vcpus") in.vcpus = number(value, in.vcpus);
             if (key == "memory") in.memory_mib = number(value, in.memory_mib);
             if (key == "cmdline") in.command_line = value;
+            if (key == "type") in.typed.push_back(std::string{value} + "\n");
         }
         if (end == std::string_view::npos) return;
         text.remove_prefix(end + 1);
@@ -99,7 +107,7 @@ Inputs find_inputs(const abi::StartInfo& start) {
 }  // namespace
 
 int run_standalone(cap::Environment& env, ring::Hub& hub, cap::CapAddr wake) {
-    const Inputs in = find_inputs(env.start);
+    Inputs in = find_inputs(env.start);
     if (in.kernel.empty()) return cap::log_line("vmm: it was given neither a control endpoint nor a kernel"), 1;
     GuestConfig config;
     config.vm.vcpus = in.vcpus;
@@ -125,6 +133,10 @@ int run_standalone(cap::Environment& env, ring::Hub& hub, cap::CapAddr wake) {
     while ((*guest)->vm().run_state() != Vm::RunState::Ended) {
         (*guest)->pump();
         if (store) store->poll(&(*guest)->store());
+        if (!in.typed.empty() && log.at_prompt()) {
+            (*guest)->console().queue_input(in.typed.front());
+            in.typed.pop_front();
+        }
         (*guest)->pump();
         cap::drop(hub.wait(abi::kDeadlineNever) ? cap::Status::Ok : cap::Status::Timeout);
     }
