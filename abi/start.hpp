@@ -54,6 +54,11 @@ struct StartInfo {
 
     SlotRange sched_contexts;    // kSchedContext is not among them
     NamedCap cap[48];
+
+    // The first writable pages of the program's image, 4 KiB each, in address order: slots of runtime_cnode that hold their frames
+    // *and* their mappings, so that mprotect() can make relocated data read-only. count 0: they stay as they were mapped.
+    SlotRange image_frames;
+    uint64_t image_frames_base;
 };
 static_assert(sizeof(StartInfo) <= 4096);
 

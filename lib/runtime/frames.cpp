@@ -232,8 +232,10 @@ void* allocate_metadata(unsigned bits, CapAddr* frame) {
 bool frames_initialise() {
     const uint64_t slots = uint64_t{1} << state.start->runtime_cnode_bits;
     frames.slots = static_cast<uint32_t>(slots < kMaxSlots ? slots : kMaxSlots);
-    frames.slot_bits[0] = 1;  // slot 0 stays empty
-    frames.slots_used = 1;
+    const abi::SlotRange image = state.start->image_frames;  // they are in slots 1.. already
+    frames.slots_used = image.count ? image.first + image.count : 1;
+    if (frames.slots_used + 64 > frames.slots) return false;
+    for (uint32_t i = 0; i < frames.slots_used; ++i) frames.slot_bits[i / 64] |= uint64_t{1} << (i % 64);  // slot 0 stays empty
     frames.metadata_next = state.start->runtime_window.base + state.start->runtime_window.size / 2;
     return state.start->runtime_untyped.count > 0 && slots >= 64;
 }

@@ -2,7 +2,8 @@
 // The program's address space: mmap, munmap, mprotect, mremap, madvise, brk.
 //
 // PROT_NONE only reserves. Memory is committed when it becomes accessible, as granules (frames.hpp), and given back when it
-// is unmapped. The program's own image and stack were mapped by the loader: calls on them succeed without effect.
+// is unmapped. The program's own image and stack were mapped by the loader: calls on them succeed without effect, but for
+// mprotect of the image's first writable pages (StartInfo::image_frames), where RELRO lies.
 //
 //      window.base         + 2 GiB                    + 8 GiB           half of the window
 //     | brk               | mmap                     |                 | the personality's own
@@ -342,13 +343,31 @@ extern "C" int64_t call_munmap(uint64_t address, uint64_t bytes) {
     return free_addresses(page, pages) ? 0 : int64_t{kNoMemory};
 }
 
+// The image's first writable pages: what the loader made read-only after relocation really becomes so. Other pages of the image and
+// the main stack stay as they are.
+static Status protect_image(uint64_t address, uint64_t bytes, uint8_t access) {
+    const uint64_t base = state.start->image_frames_base;
+    for (uint32_t i = 0; i < state.start->image_frames.count; ++i) {
+        const uint64_t at = base + i * kPage;
+        if (at < address || at - address >= bytes) continue;
+        const CapAddr frame{state.start->runtime_cnode, state.start->image_frames.first + i};
+        cap::drop(sys::unmap(frame));
+        if (access == 0) continue;
+        if (const Status status = map_frame(frame, at, access); status != Status::Ok) return status;
+    }
+    return Status::Ok;
+}
+
 extern "C" int64_t call_mprotect(uint64_t address, uint64_t bytes, uint64_t prot) {
     if (bytes == 0) return 0;
     if (prot & kProtExec) return kAccess;
     const Locked lock{state.memory_lock};
     uint64_t page = 0, pages = 0;
-    if (!in_space(address, bytes, page, pages)) return address % kPage ? int64_t{kInvalid} : 0;
     const uint8_t access = access_of(prot);
+    if (!in_space(address, bytes, page, pages)) {
+        if (address % kPage) return kInvalid;
+        return protect_image(address, bytes, access) == Status::Ok ? 0 : int64_t{kNoMemory};
+    }
     if (!protect(page, pages, access)) return kNoMemory;
     return access == 0 || commit(page, pages, access) ? 0 : int64_t{kNoMemory};
 }

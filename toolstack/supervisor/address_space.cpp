@@ -36,7 +36,6 @@ Outcome AddressSpace::map(CapAddr frame, uint64_t address, uint64_t flags) {
     return std::unexpected{Status::NoPageTable};
 }
 
-// Lets `fill` write into a frame of the other domain through a mapping of ours that ends before we return.
 Outcome AddressSpace::write(CapAddr frame, unsigned bits, uint64_t offset, const Fill& fill) {
     auto copy = env_->cspace.copy<cap::Frame>(frame, abi::rights::kRead | abi::rights::kWrite);
     if (!copy) return std::unexpected{copy.error()};
@@ -56,6 +55,17 @@ Outcome AddressSpace::map_new(uint64_t address, uint64_t bytes, uint64_t flags, 
             if (auto written = write(*slot, bits, done, fill); !written) return written;
         if (auto mapped = map(*slot, address + done, flags); !mapped) return mapped;
         done += uint64_t{1} << bits;
+    }
+    return {};
+}
+
+Outcome AddressSpace::map_pages(CapAddr first, uint64_t address, uint64_t count, uint64_t flags, uint64_t filled, const Fill& fill) {
+    if (const auto status = cap::sys::retype(memory_, abi::ObjectType::Frame, abi::kPageBits, first, count); status != Status::Ok) return std::unexpected{status};
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t offset = uint64_t{i} * abi::kPageSize;
+        if (offset < filled)
+            if (auto written = write(first.plus(i), abi::kPageBits, offset, fill); !written) return written;
+        if (auto mapped = map(first.plus(i), address + offset, flags); !mapped) return mapped;
     }
     return {};
 }

@@ -12,6 +12,9 @@
 
 namespace bulkhead::supervisor {
 
+inline constexpr unsigned kStackBits = 18;          // of the main thread's stack, which ends at abi::kStackTop
+inline constexpr uint64_t kStackBytes = uint64_t{1} << kStackBits;
+
 // Badges on the supervisor's mailbox: who calls.
 inline constexpr uint64_t kFromDomain = uint64_t{1} << 32;  // | index of the record: a fault or an exit
 inline constexpr uint64_t kFromSpawner = uint64_t{2} << 32; // the holder of "spawn"
@@ -35,8 +38,10 @@ struct Domain {
     cap::Cap<cap::Untyped> own_memory;
     std::vector<cap::CapAddr> chunks;   // slots of ours; chunks[0] holds the domain's objects
 
-    uint32_t keeper_slot = 0, cspace_slot = 0;  // root slots of ours, free when 0
+    uint32_t keeper_slot = 0, cspace_slot = 0, runtime_slot = 0;  // root slots of ours, free when 0
     cap::CapAddr thread;                // in the keeper
+    cap::CapAddr stack;                 // in the keeper: the one Frame that is the main thread's stack
+    uint64_t image_span = 0;            // bytes from kImageBase on
     std::vector<cap::CapAddr> contexts; // in the keeper: main first, then one per vCPU
     cap::CapAddr control, control_client;  // its control endpoint and what dom0 may have of it, in the keeper; null: none
     std::vector<Kept> kept;

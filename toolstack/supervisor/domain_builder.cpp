@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "toolstack/supervisor/grants.hpp"
+#include "toolstack/supervisor/image_loader.hpp"
 #include "toolstack/supervisor/start_page.hpp"
 
 namespace bulkhead::supervisor {
@@ -17,15 +18,14 @@ using cap::Status;
 namespace rights = abi::rights;
 
 constexpr uint64_t kPage = abi::kPageSize;
-constexpr uint64_t kStackBytes = 256 << 10;
 constexpr unsigned kKeeperBits = 12, kCSpaceBits = 11, kRuntimeBits = 12;
+constexpr uint32_t kFirstImageFrame = 1, kMaxImageFrames = 1024;  // slots of the runtime's CNode
 constexpr uint32_t kRuntimeSlot = 64;        // root slots of the new domain: [kFirstNamed, 64) named capabilities, 64 the
 constexpr uint32_t kFirstUntypedSlot = 65;   // runtime's CNode, then Untypeds and scheduling contexts, then free ones
 constexpr uint32_t kMaxUntypeds = 96, kFirstContextSlot = kFirstUntypedSlot + kMaxUntypeds, kFirstFreeSlot = kFirstContextSlot + 20;
 constexpr uint64_t kFilesWindow = 0x0000'0040'0000'0000;  // kernel, ramdisk, bootfs, kept memory
 
-constexpr uint64_t page_down(uint64_t value) { return value & ~(kPage - 1); }
-constexpr uint64_t page_up(uint64_t value) { return page_down(value + kPage - 1); }
+constexpr uint64_t page_up(uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
 
 // Steps in order, until one fails.
 template <typename... Steps>
@@ -71,13 +71,14 @@ class Builder {
 
     Outcome objects() {
         step_ = "making its objects";
-        const auto keeper = env_.cspace.slots().allocate(), cspace = env_.cspace.slots().allocate();
-        if (!keeper || !cspace) return std::unexpected{Status::OutOfMemory};
-        domain_.keeper_slot = keeper->slot();
-        domain_.cspace_slot = cspace->slot();
-        if (auto made = make(ObjectType::CNode, kKeeperBits, *keeper); !made) return made;
-        if (auto made = make(ObjectType::CNode, kCSpaceBits, *cspace); !made) return made;
-        if (auto tagged = tag(*cspace); !tagged) return tagged;
+        const struct { uint32_t& slot; unsigned bits; } cnodes[] = {{domain_.keeper_slot, kKeeperBits}, {domain_.cspace_slot, kCSpaceBits}, {domain_.runtime_slot, kRuntimeBits}};
+        for (const auto& [slot, bits] : cnodes) {
+            const auto taken = env_.cspace.slots().allocate();
+            if (!taken) return std::unexpected{Status::OutOfMemory};
+            slot = taken->slot();
+            if (auto made = make(ObjectType::CNode, bits, *taken); !made) return made;
+            if (auto tagged = tag(*taken); !tagged) return tagged;
+        }
         keeper_.emplace(domain_.keeper_slot, kKeeperBits);
         auto space = AddressSpace::create(env_, memory(), *keeper_);
         if (!space) return std::unexpected{space.error()};
@@ -108,32 +109,13 @@ class Builder {
 
     Outcome tag(CapAddr object) { return outcome(cap::sys::tag_set(CapAddr{0, abi::root::kTagControl}, object, domain_.tag)); }
 
-    // Read-only segments are mapped straight from the boot module; writable ones are new memory with the file's bytes in it.
-    Outcome map_image(const Image& image, const BootFrames& frames, uint64_t file_offset, uint64_t base) {
-        for (const Segment& segment : image.segments) {
-            const uint64_t address = base + page_down(segment.address), end = base + page_up(segment.address + segment.memory_size);
-            const uint64_t lead = segment.address - page_down(segment.address);
-            const bool aligned = (file_offset + segment.file_offset - segment.address) % kPage == 0;   // else the file's place in the archive forces a copy
-            if (!segment.write && segment.file_size == segment.memory_size && aligned) {
-                const uint64_t flags = abi::map::kRead | (segment.execute ? abi::map::kExecute : 0);
-                if (auto mapped = space_->map_boot(frames, file_offset + page_down(segment.file_offset), end - address, address, flags); !mapped) return mapped;
-                continue;
-            }
-            const auto bytes = frames.bytes().subspan(file_offset + segment.file_offset, segment.file_size);
-            const auto fill = [&](uint64_t offset, std::span<std::byte> piece) {
-                // [lead, lead + file_size) of the segment's pages holds the file's bytes.
-                const uint64_t from = std::max(offset, lead), to = std::min(offset + piece.size(), lead + bytes.size());
-                if (from < to) std::memcpy(piece.data() + (from - offset), bytes.data() + (from - lead), to - from);
-            };
-            const uint64_t flags = abi::map::kRead | (segment.write ? abi::map::kWrite : 0) | (segment.execute ? abi::map::kExecute : 0);
-            if (auto mapped = space_->map_new(address, end - address, flags, fill); !mapped) return mapped;
-        }
-        return {};
-    }
-
     Outcome images(const Image& image, const BootFile& file) {
         step_ = "mapping its image";
-        return in_order([&] { return map_image(image, stock_.bootfs_frames, file.offset, abi::kImageBase); }, [&] { return map_image(stock_.blob, stock_.blob_frames, 0, blob_base()); });
+        domain_.image_span = image.span;
+        const PageSlots pages{{domain_.runtime_slot, kFirstImageFrame}, kMaxImageFrames};
+        abi::StartInfo& info = start_.info();
+        return in_order([&] { return load_image(*space_, image, stock_.bootfs_frames, file.offset, abi::kImageBase, &pages, &info); },
+                        [&] { return load_image(*space_, stock_.blob, stock_.blob_frames, 0, blob_base(), nullptr, nullptr); });
     }
     // The blob's first segment lies at kBlobBase, whatever address it is linked at.
     uint64_t blob_base() const { return abi::kBlobBase - stock_.blob.segments.front().address; }
@@ -141,14 +123,11 @@ class Builder {
     Outcome own_capabilities() {
         step_ = "giving it its own capabilities";
         namespace at = abi::start;
-        const auto runtime = make_kept(ObjectType::CNode, kRuntimeBits);
-        if (!runtime) return std::unexpected{runtime.error()};
-        if (auto tagged = tag(*runtime); !tagged) return tagged;
         constexpr uint8_t all = rights::kAll;
         const struct { CapAddr from; uint32_t slot; uint8_t with; } own[] = {
             {{0, domain_.cspace_slot}, at::kCNode, all}, {space_->root(), at::kVSpace, all}, {domain_.thread, at::kThread, all},
             {domain_.contexts[0], at::kSchedContext, rights::kRead}, {{0, abi::root::kLog}, at::kLog, rights::kWrite},
-            {{0, abi::root::kKernelInfo}, at::kKernelInfo, rights::kRead}, {*runtime, kRuntimeSlot, all}};
+            {{0, abi::root::kKernelInfo}, at::kKernelInfo, rights::kRead}, {{0, domain_.runtime_slot}, kRuntimeSlot, all}};
         for (const auto& one : own)
             if (auto given = give(one.from, one.slot, one.with); !given) return given;
         for (uint32_t i = 1; i < domain_.contexts.size(); i++)
@@ -193,9 +172,11 @@ class Builder {
         const uint64_t tsc = cap::read_tsc();
         const StackInputs in{abi::kImageBase + image.program_headers, image.program_header_count, abi::kImageBase + image.entry, abi::kBlobBase, abi::kStartPages,
                              {tsc * 0x9e3779b97f4a7c15u, (tsc ^ domain_.tag) * 0xc2b2ae3d27d4eb4fu}, domain_.name};
-        return space_->map_new(abi::kStackTop - kStackBytes, kStackBytes, flags, [&](uint64_t offset, std::span<std::byte> piece) {
-            if (offset + piece.size() == kStackBytes) stack_pointer_ = write_stack(piece, abi::kStackTop, in);
-        });
+        const auto stack = make_kept(ObjectType::Frame, kStackBits);
+        if (!stack) return std::unexpected{stack.error()};
+        domain_.stack = *stack;
+        if (auto written = space_->write(*stack, kStackBits, 0, [&](uint64_t, std::span<std::byte> bytes) { stack_pointer_ = write_stack(bytes, abi::kStackTop, in); }); !written) return written;
+        return space_->map(*stack, abi::kStackTop - kStackBytes, flags);
     }
 
     // The largest remaining piece is the personality's heap, the others are the program's. A spawned domain's further chunks are the program's whole.
@@ -282,10 +263,10 @@ BuildResult build_domain(Stock& stock, Domain& domain, uint32_t index, const Spa
 
 void take_down(Stock& stock, Domain& domain) {
     for (const CapAddr chunk : domain.chunks) cap::drop(cap::sys::cap_revoke(chunk));
-    for (uint32_t* slot : {&domain.keeper_slot, &domain.cspace_slot})
+    for (uint32_t* slot : {&domain.keeper_slot, &domain.cspace_slot, &domain.runtime_slot})
         if (*slot != 0) stock.env.cspace.slots().free(CapAddr{0, std::exchange(*slot, 0)});
     domain.contexts.clear();
-    domain.thread = domain.control = domain.control_client = CapAddr{};
+    domain.thread = domain.stack = domain.control = domain.control_client = CapAddr{};
 }
 
 }  // namespace bulkhead::supervisor

@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <cstring>
+
+#include "toolstack/supervisor/crash_report.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -18,6 +19,12 @@ constexpr uint64_t kForgetUs = 10'000'000, kFirstDelayUs = 10'000;
 constexpr unsigned kReceiveSlots = abi::kMessageCaps;
 
 void say(const std::string& text) { cap::log_line(text); }
+
+// A signal that a program sends to itself ends it with 128 + its number, as on Linux.
+const char* meaning_of_exit(uint64_t code) {
+    constexpr uint64_t kAborted = 128 + 6;
+    return code == kAborted ? " (it aborted: abort(), a failed assertion or an uncaught exception)" : "";
+}
 
 }  // namespace
 
@@ -139,8 +146,9 @@ void Supervisor::drop_received() {
 }
 
 void Supervisor::on_death(Domain& domain, const IpcResult& message) {
-    if (message.tag.label() == abi::kExitLabel) say("supervisor: " + domain.name + " ended with exit code " + std::to_string(message.w[0]));
-    else report_fault(domain, message);
+    if (message.tag.label() == abi::kExitLabel) say("supervisor: " + domain.name + " ended with exit code " + std::to_string(message.w[0]) + meaning_of_exit(message.w[0]));
+    else if (message.tag.label() == abi::kFaultLabel) report_fault(domain, message);
+    else say("supervisor: " + domain.name + " sent something that is neither a fault nor an exit, and is ended");
     const bool service = static_cast<bool>(domain.own_memory);
     take_down(stock_, domain);
     if (!service) {
@@ -162,19 +170,15 @@ void Supervisor::on_death(Domain& domain, const IpcResult& message) {
 }
 
 void Supervisor::report_fault(const Domain& domain, const IpcResult& message) const {
-    static constexpr const char* kVectors[] = {"divide error", "debug exception", "NMI", "breakpoint", "overflow", "bound range exceeded", "invalid opcode", "no FPU", "double fault", "",
-                                               "invalid TSS", "segment not present", "stack fault", "general protection fault", "page fault", "", "x87 error", "alignment check", "machine check", "SIMD error"};
-    abi::ThreadRegisters r;
-    std::memcpy(&r, cap::ipc_buffer().data, sizeof r);
-    const uint64_t vector = message.w[3];
-    char text[512];
-    std::snprintf(text, sizeof text, "supervisor: %s died of a %s at rip %#lx (image+%#lx), address %#lx, error code %#lx", domain.name.c_str(),
-                  vector < std::size(kVectors) ? kVectors[vector] : "exception", r.rip, r.rip - abi::kImageBase, r.fault_address, r.fault_error);
-    say(text);
-    std::snprintf(text, sizeof text, "  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n  rsi %016lx rdi %016lx rbp %016lx rsp %016lx", r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp);
-    say(text);
-    std::snprintf(text, sizeof text, "  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n  rflags %lx", r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rflags);
-    say(text);
+    Crash crash{.domain = domain.name, .vector = message.w[3], .image_span = domain.image_span, .stack_base = abi::kStackTop - kStackBytes};
+    std::memcpy(&crash.registers, cap::ipc_buffer().data, sizeof crash.registers);
+    // Its main stack, looked at through a mapping of ours.
+    auto copy = stock_.env.cspace.copy<cap::Frame>(domain.stack, abi::rights::kRead);
+    cap::Mapping mapping;
+    if (copy)
+        if (auto mapped = stock_.env.mapper.map(copy->address(), kStackBits, abi::map::kRead)) mapping = std::move(*mapped);
+    if (mapping) crash.stack = {mapping.data(), mapping.bytes()};
+    for (const std::string& line : crash_report(crash)) say(line);
 }
 
 }  // namespace bulkhead::supervisor
