@@ -14,9 +14,10 @@ struct PageSlots {
     uint32_t count;
 };
 
-// Read-only segments are mapped straight from the boot module that holds the file at `file_offset`; writable ones are new memory with the
-// file's bytes in it. With `slots`, the first pages of the first writable segment go there, and `info` says where they are.
-Outcome load_image(AddressSpace& space, const Image& image, const BootFrames& frames, uint64_t file_offset, uint64_t base, const PageSlots* slots,
-                   abi::StartInfo* info);
+// Read-only segments are mapped straight from the boot module that holds the file at `file_offset`; writable
+// ones are new memory with the file's bytes in it. With `slots`, the first pages of the first writable
+// segment go there, and `info` says where they are.
+Outcome load_image(AddressSpace& space, const Image& image, const BootFrames& frames, uint64_t file_offset,
+                   uint64_t base, const PageSlots* slots, abi::StartInfo* info);
 
 }  // namespace bulkhead::supervisor
