@@ -21,10 +21,12 @@ COUNTS = ("cr3", "wrmsr", "ipi", "tlb")
 LINE = re.compile(r"^(?:\S.*)?\bBENCH ([a-z0-9_]+\.[A-Za-z0-9_]+) ([0-9]+(?:\.[0-9]+)?) (\S+)((?: [a-z0-9]+=[0-9.]+)*)\s*$")
 
 # Groups that share a machine run on one. `root`: a program that boots in place of the supervisor, `manifest`: a device tree of the
-# build; both print BENCH lines by themselves and close with BENCH-END; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
+# build; both print BENCH lines by themselves, and each of their programs closes with BENCH-END; `files`: of the build, for the
+# bootfs; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
 MACHINES = (
     {"groups": ("kernel",), "root": "test/bench/kernel_bench", "memory": 512, "timeout": 60},
-    {"groups": ("ring",), "manifest": "boot/bench.dtb", "memory": 1024, "timeout": 300},
+    {"groups": ("ring", "guest"), "manifest": "test/bench/bench.dtb", "memory": 1024, "timeout": 120, "ends": 2,
+     "files": {"stubdom/ring_bench": BUILD / "test/bench/ring_bench", "kernel": BUILD / "test/guests/bench/bench-guest", "guest.cfg": "memory = 64\nvcpus = 1\n"}},
     {"groups": ("system",), "commands": ("bench system",), "auto": False, "memory": 512, "timeout": 300},
     {"groups": ("guest", "xenstore"), "commands": ("bench guest", "bench xenstore"), "auto": False, "memory": 1024, "timeout": 600},
     {"groups": ("domain",), "commands": ("bench domain",), "auto": False, "memory": 4096, "timeout": 1800},
@@ -76,7 +78,7 @@ def _boot(how, groups):
     name = "-".join(how["groups"])
     try:
         manifest = how.get("manifest", image.MANIFEST)
-        made = image.Image(auto=how.get("auto", False), manifest=manifest, root=how.get("root")).prepare()
+        made = image.Image(auto=how.get("auto", False), manifest=manifest, root=how.get("root"), files=how.get("files")).prepare()
         with Machine(made, cpus=1, memory=how["memory"], icount=True, log=LOGS / f"bench-{name}.log") as machine:
             if "commands" in how:
                 machine.boot_to_prompt(how["timeout"])
@@ -87,7 +89,8 @@ def _boot(how, groups):
                             say(f"`{command}` ended with status {status}{machine.tail(10)}")
                 machine.send("poweroff\n")
             else:
-                machine.expect(r"\bBENCH-END\b", how["timeout"])
+                for _ in range(how.get("ends", 1)):
+                    machine.expect(r"\bBENCH-END\b", how["timeout"])
             lines = list(machine.screen.lines)
     except Failure as failure:
         say(f"the benchmark machine '{name}' reported nothing: {failure}")

@@ -96,7 +96,7 @@ class Image:
 
     cfgs:     host xl.cfg files that become /etc/xen/<name>.cfg, their kernel= and ramdisk= files with them
     auto:     start the cfgs (or the sample guest, if there are none) at boot
-    files:    more files for bootfs: {"dom0/etc/xen/x.cfg": text or bytes, ...}
+    files:    more files for bootfs: {"dom0/etc/xen/x.cfg": text, bytes or pathlib.Path, ...}
     manifest: another device tree of the build
     root:     another program of the build as the root task, alone: without manifest and bootfs
     """
@@ -141,7 +141,7 @@ class Image:
         wanted = [e for e in entries() if not e.module and ("auto" not in e.options or (self.auto and not self.cfgs))]
         target = self.path("bootfs.cpio")
         recipe = short_hash((sorted(texts.items()), sorted(self.files.items())))
-        inputs = [TABLE, *(e.path for e in wanted), *self._hosts.values()]
+        inputs = [TABLE, *(e.path for e in wanted), *self._hosts.values(), *(f for f in self.files.values() if isinstance(f, pathlib.Path))]
         if fresh(target, inputs, recipe):
             return
         with step("packing the boot image"):
@@ -152,7 +152,7 @@ class Image:
             for name, path in self._hosts.items():
                 archive.file(name, path.read_bytes())
             for name, content in (texts | self.files).items():
-                archive.file(name, content.encode() if isinstance(content, str) else content)
+                archive.file(name, content.encode() if isinstance(content, str) else content.read_bytes() if isinstance(content, pathlib.Path) else content)
             with replacing(target) as temporary:
                 archive.write(temporary, align=65536)
         made(target, inputs, recipe)

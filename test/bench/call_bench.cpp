@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Null system call, call and reply, signals.
 #include "test/bench/measure.hpp"
+#include "test/bench/stage.hpp"
 
 namespace bulkhead::bench {
 

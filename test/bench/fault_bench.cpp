@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "test/bench/measure.hpp"
+#include "test/bench/stage.hpp"
 
 namespace bulkhead::bench {
 

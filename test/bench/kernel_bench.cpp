@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A root task that measures the kernel's paths: boots in place of the supervisor (tools/bench.py). Ends with BENCH-END.
 #include "test/bench/measure.hpp"
+#include "test/bench/stage.hpp"
 
 int main() {
     using namespace bulkhead;

@@ -7,12 +7,15 @@
 #include <array>
 #include <cstdio>
 
-#include "test/bench/stage.hpp"
+#include "abi/bootinfo.hpp"
+#include "lib/cap/start.hpp"
 
 namespace bulkhead::bench {
 
 using cap::CapAddr;
 namespace sys = cap::sys;
+
+inline CapAddr inspect{0, abi::root::kInspect};  // where the program keeps this capability
 
 inline constexpr unsigned kWarmUp = 100, kSamples = 1001;
 
@@ -31,13 +34,13 @@ template <typename Operation>
 [[gnu::noinline]] Figure sample(Operation&& operation) {
     static std::array<uint64_t, kSamples> ticks;
     for (unsigned i = 0; i < kWarmUp; ++i) operation();
-    cap::drop(sys::debug_counters(stage::kInspect, true));
+    cap::drop(sys::debug_counters(inspect, true));
     for (auto& t : ticks) {
         const uint64_t begin = tsc();
         operation();
         t = tsc() - begin;
     }
-    const cap::Result counted = sys::debug_counters(stage::kInspect, false);
+    const cap::Result counted = sys::debug_counters(inspect, false);
     std::nth_element(ticks.begin(), ticks.begin() + kSamples / 2, ticks.end());
     const auto each = [](uint64_t n) { return static_cast<double>(n) / kSamples; };
     return {ticks[kSamples / 2], each(counted.r0), each(counted.r1), each(counted.r2), each(counted.r3)};

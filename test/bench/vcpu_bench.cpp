@@ -4,6 +4,7 @@
 
 #include "abi/vcpu.hpp"
 #include "test/bench/measure.hpp"
+#include "test/bench/stage.hpp"
 
 namespace bulkhead::bench {
 
