@@ -150,7 +150,8 @@ isr_user:
     mov %gs:CL_STACK, %rsp
     mov %gs:CL_SELF, %rdi
     xor %ebp, %ebp
-    cld
+    push $2
+    popfq                               // DF, and AC: the user's would switch SMAP off in here
     call trap_from_user
     jmp exit_user
 

@@ -53,6 +53,13 @@ svm_enter:
     mov %r15, 15*8(%rax)
     pop %rax
     vmload
+    // The guest's calls must not steer the kernel's returns: 32 harmless entries for the return predictor.
+.rept 32
+    call 1f
+    int3
+1:
+.endr
+    add $32*8, %rsp
     stgi
     pop %rsi
     pop %r15
