@@ -61,11 +61,7 @@ void fault_raise(Cpu& cpu, Thread& t) {
         return;
     }
     t.in_fault = 1;
-    const Status status = deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge, false);
-    if (status == kBlocked) return;
-    t.in_fault = 0;
-    block_current(cpu);
-    fault_unanswered(t, "its fault handler is on another CPU");
+    (void)deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge, false);  // always blocks: a fault goes to any CPU
 }
 
 void handle_exception(Cpu& cpu) {

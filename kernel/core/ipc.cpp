@@ -147,7 +147,7 @@ Status receive(Cpu& cpu, Thread& t, Endpoint& e, Reply& reply, uint64_t deadline
     while (e.head != nullptr && e.receivers == 0) {
         Thread& caller = *e.head;
         const bool is_passive = passive(t);
-        if (caller.sched == nullptr || (!is_passive && caller.sched->cpu != cpu.id)) {
+        if (caller.sched == nullptr || (!is_passive && caller.sched->cpu != cpu.id && caller.in_fault == 0)) {
             finish_wait(caller, Status::WrongCpu);
             if (arch::preemption_pending()) return Status::Restart;
             continue;
@@ -196,7 +196,8 @@ void reply_destroy(Reply& r) {
     if (r.receiver != nullptr) finish_wait(*r.receiver, Status::PeerGone);
 }
 
-// `from` is running and calls (or has faulted). On success it is blocked, and the receiver, if one waited, runs.
+// `from` is running and calls (or has faulted). On success it is blocked, and the receiver, if one waited, runs. A fault reaches its handler
+// on any CPU: whoever faulted cannot do anything about where it is.
 Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, bool granted) {
     if (e.receivers == 0) {
         from.badge = badge;
@@ -209,13 +210,18 @@ Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, bool gr
     Thread& to = *e.head;
     if (to.sched == nullptr) {
         set_sched(to, from.sched);
-    } else if (to.sched->cpu != cpu.id) {
+    } else if (to.sched->cpu != cpu.id && from.in_fault == 0) {
         return Status::WrongCpu;
     }
     queue_pop(e);
     if (e.head == nullptr) e.receivers = 0;
     if (to.timer.armed()) TimerHeap::remove(to.timer);
     hand_over(from, to, *to.reply, badge, granted);
+    if (to.sched->cpu != cpu.id) {
+        block_current(cpu);
+        make_ready(to);
+        return kBlocked;
+    }
     to.state = ThreadState::Ready;
     run_directly(cpu, to);
     return kBlocked;

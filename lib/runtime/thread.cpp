@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads: one kernel Thread, one Notification, one IPC buffer and one ThreadBlock each, made when first needed and used again:
 // a thread that ended leaves its block once the kernel has let go of it (`alive` is 0).
+#include "abi/spawn.hpp"
 #include "lib/runtime/native_calls.hpp"
 #include "lib/runtime/state.hpp"
 
@@ -130,8 +131,11 @@ bool threads_initialise() {
     for (ThreadBlock* b = state.threads; b; b = b->next)
         if (b->used && CapAddr{b->thread} != self) cap::drop(sys::thread_suspend(CapAddr{b->thread}));
     flush_output();
-    if (!state.exit_endpoint.is_null())
-        cap::drop(sys::ipc_call(state.exit_endpoint, {abi::MessageTag{0xe0, 1, 0}, {status, 0, 0, 0}}).status);
+    if (!state.exit_endpoint.is_null()) {
+        cap::drop(sys::ipc_call(state.exit_endpoint, {abi::MessageTag{abi::kExitLabel, 1, 0}, {status, 0, 0, 0}}).status);
+        // Nobody answers this call; it returns when the supervisor is on another CPU. A fault reaches it from everywhere.
+        asm volatile("ud2" : : "a"(abi::kExitLabel), "D"(status));
+    }
     for (;;) cap::drop(sys::thread_exit(0, CapAddr{}));
 }
 

@@ -98,7 +98,7 @@ class Builder {
             if (!context) return std::unexpected{context.error()};
             if (auto tagged = tag(*context); !tagged) return tagged;
             const uint32_t cpus = env_.kernel.cpus;
-            const uint32_t cpu = i == 0 ? (extras_.vcpus ? extras_.vcpu_cpu[0] : spec.cpu) % cpus : extras_.vcpu_cpu[i - 1] % cpus;
+            const uint32_t cpu = (i == 0 ? spec.cpu : extras_.vcpu_cpu[i - 1]) % cpus;  // the main thread calls services: where they are
             const Status status = cap::sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, *context, cpu, i == 0 ? spec.priority : spec.vcpu_priority,
                                                             i == 0 ? spec.weight : extras_.weight, i == 0 ? abi::sched_budget(spec.budget_us, spec.period_us) : 0);
             if (status != Status::Ok) return std::unexpected{status};

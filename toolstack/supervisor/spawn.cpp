@@ -198,6 +198,7 @@ Supervisor::Answer Supervisor::configure(const IpcResult& message) {
     if (!domain || message.w[1] >= domain->contexts.size()) return {Status::NoCapability};
     const auto cpu = static_cast<uint32_t>(message.w[2] & 0xff), priority = static_cast<uint32_t>(message.w[2] >> 8 & 0xff), weight = static_cast<uint32_t>(message.w[2] >> 16 & 0xffff);
     const uint32_t highest = message.w[1] == 0 || domain->own_memory ? domain->spec->priority : domain->spec->vcpu_priority;
+    if (message.w[1] == 0 && cpu != domain->spec->cpu % stock_.env.kernel.cpus) return {Status::BadArgument};  // it could not call services from elsewhere
     if (cpu >= stock_.env.kernel.cpus || priority > highest || weight == 0) return {Status::BadArgument};
     return {cap::sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, domain->contexts[message.w[1]], cpu, priority, weight, message.w[3])};
 }

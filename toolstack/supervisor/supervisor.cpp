@@ -26,6 +26,17 @@ const char* meaning_of_exit(uint64_t code) {
     return code == kAborted ? " (it aborted: abort(), a failed assertion or an uncaught exception)" : "";
 }
 
+// A call with the code, or, from another CPU, the personality's `ud2` with the same in its registers (lib/runtime, end_domain).
+std::optional<uint64_t> exit_code_of(const IpcResult& message) {
+    constexpr uint64_t kInvalidOpcode = 6;
+    if (message.tag.label() == abi::kExitLabel) return message.w[0];
+    if (message.tag.label() != abi::kFaultLabel || message.w[3] != kInvalidOpcode) return std::nullopt;
+    abi::ThreadRegisters registers;
+    std::memcpy(&registers, cap::ipc_buffer().data, sizeof registers);
+    if (registers.rax != abi::kExitLabel || registers.rip - abi::kBlobBase >= (uint64_t{1} << 20)) return std::nullopt;
+    return registers.rdi;
+}
+
 }  // namespace
 
 std::expected<std::unique_ptr<Supervisor>, std::string> Supervisor::create(Stock& stock) {
@@ -146,7 +157,8 @@ void Supervisor::drop_received() {
 }
 
 void Supervisor::on_death(Domain& domain, const IpcResult& message) {
-    if (message.tag.label() == abi::kExitLabel) say("supervisor: " + domain.name + " ended with exit code " + std::to_string(message.w[0]) + meaning_of_exit(message.w[0]));
+    const auto exit_code = exit_code_of(message);
+    if (exit_code) say("supervisor: " + domain.name + " ended with exit code " + std::to_string(*exit_code) + meaning_of_exit(*exit_code));
     else if (message.tag.label() == abi::kFaultLabel) report_fault(domain, message);
     else say("supervisor: " + domain.name + " sent something that is neither a fault nor an exit, and is ended");
     const bool service = static_cast<bool>(domain.own_memory);

@@ -70,6 +70,8 @@ constexpr Mode kModes[] = {
     {"crash-thread-null", [] { in_thread(null); }},
     {"crash-thread-deep", [] { in_thread([] { sink = overflow(0); }); }},
     {"crash-thread-throw", [] { in_thread([] { throw 1; }); }},
+    {"crash-far-null", null},  // "far": on another CPU than the supervisor
+    {"crash-far-abort", [] { std::abort(); }},
     {"crash-exit", [] { std::exit(3); }},
     {"crash-always", null},
 };

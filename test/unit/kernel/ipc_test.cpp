@@ -96,6 +96,38 @@ TEST_CASE("A server on another CPU is only reached when it is passive") {
     CHECK(p.client.state == ThreadState::Ready);
 }
 
+TEST_CASE("A fault reaches its handler on another CPU, waiting or not, and the answer comes back") {
+    for (const bool waiting : {true, false}) {
+        Pair p{false, 1};
+        p.root_wakes();
+        p.set(p.client, ThreadSlot::FaultEndpoint, p.badged);
+        if (!waiting) REQUIRE(p.m.call(Call::ThreadSuspend, p.m.cap_of(p.server)).status == Status::Ok);
+        p.root_sleeps();
+        p.client.user.rip = 0x9000;
+        p.client.user.vector = 14;
+        core::handle_exception(*p.client.running_on);
+        CHECK(p.client.running_on == nullptr);
+        if (!waiting) {
+            p.root_wakes();
+            REQUIRE(p.m.call(Call::ThreadResume, p.m.cap_of(p.server)).status == Status::Ok);
+            p.m.resched(1);
+            (void)p.m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply);
+            p.root_sleeps();
+        } else {
+            p.m.resched(1);
+        }
+        REQUIRE(p.server.running_on == &p.m.cpu[1]);
+        CHECK(p.status(p.server) == Status::Ok);
+        CHECK(MessageTag{p.server.user.rsi}.label() == abi::kFaultLabel);
+        CHECK(p.server.user.rdi == 77);
+        CHECK(p.server.user.rdx == 0x9000);
+        (void)p.m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 0, 0, 0, 0, p.reply);
+        p.m.resched(0);
+        CHECK(p.client.running_on == &p.m.cpu[0]);
+        CHECK(p.server.state == ThreadState::Receiving);
+    }
+}
+
 TEST_CASE("Long messages and capabilities; without kGrant none; what does not fit is left out") {
     Pair p;
     Machine& m = p.m;
