@@ -43,8 +43,8 @@ enum class Call : uint32_t {
     UntypedInfo = 25,  // (untyped)                                    -> r0 size_bits, r1 free bytes, r2 device?, r3 physical address (device Untyped only, else 0)
 
     // Address spaces
-    TableMap = 32,     // (root, table, address)                       puts a lower PageTable at its place
-    FrameMap = 33,     // (root, frame, address, flags, count)         `count` consecutive slots of equal size to consecutive addresses -> r0 done
+    TableMap = 32,     // (root, table, address)                       puts a lower PageTable where `address` needs it
+    FrameMap = 33,     // (root, frame, address, flags, count)         `count` consecutive slots of equal size to consecutive addresses -> r0 done (NoPageTable: r0 missing level, r1 done)
     Unmap = 34,        // (frame or table, count)                      -> r0 done
 
     // Threads and scheduling
@@ -56,7 +56,7 @@ enum class Call : uint32_t {
     ThreadUpcall = 53,   // (thread, upcall_rip, fixup_start, fixup_end, fixup_landing)   0s: none
     ThreadExit = 54,     // (word_address)                             ends the caller: the kernel stores 0 to *word_address (u32, if not 0) and signals
                          //                                            the notification in argument 1 (if not 0), then suspends it for good
-    SchedConfigure = 55, // (control, context, cpu, priority, weight, packed budget) see SchedBudget
+    SchedConfigure = 55, // (control, context, cpu, priority, weight, packed budget) see sched_budget
     SchedRead = 56,      // (context)                                  -> r0 consumed TSC ticks, r1 cpu | priority<<8 | weight<<16 | paused<<32
     SchedPause = 57,     // (context, paused)                          no thread of a paused context runs; needs kWrite
 
@@ -145,7 +145,7 @@ inline constexpr uint64_t kUncached = 1 << 3, kWriteCombining = 1 << 4;
 }  // namespace map
 
 // SchedConfigure: budget and period in microseconds; budget 0 is unlimited. A context serves any number of threads of
-// one CPU: weight and budget are theirs together. SchedControl's badge limits what it can set (see SchedLimit).
+// one CPU: weight and budget are theirs together. A SchedControl's badge is the highest priority that it can set (0: no limit).
 constexpr uint64_t sched_budget(uint32_t budget_us, uint32_t period_us) { return uint64_t{budget_us} | (uint64_t{period_us} << 32); }
 inline constexpr uint32_t kWeightDefault = 256;  // as Xen's credit scheduler; 1..65535
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned kMinUntypedBits = 12, kMaxUntypedBits = 47;
 constexpr unsigned kMaxCNodeBits = 18;
-constexpr uint64_t kMaxCount = 1 << 16;
+constexpr uint64_t kMaxCount = 1 << 14;  // their slots are looked at in one go
 
 bool frame_size_ok(uint64_t bits) { return (bits >= abi::kPageBits && bits <= abi::kLargePageBits) || bits == abi::kHugePageBits; }
 
