@@ -63,13 +63,25 @@ Slot* find_slot(const Thread& t, CapAddr address);             // nullptr: no su
 Result<Slot*> lookup_any(const Thread& t, CapAddr address);    // not empty
 Result<Slot*> lookup_slow(const Thread& t, CapAddr address, ObjectType type, uint8_t need);
 
-// The usual case, a usable capability in the root CNode, in two comparisons; nullptr: look closer. A thread without CSpace has one
-// empty slot, so there is no null pointer to look for.
-inline Slot* lookup_fast(const Thread& t, uint64_t address, ObjectType type, uint8_t need) {
-    if (address > t.cspace_mask) return nullptr;
-    Slot& slot = t.cspace[address];
+// The usual case, a usable capability, in a few comparisons; nullptr: look closer. A thread without CSpace has one empty slot, so
+// there is no null pointer to look for.
+inline bool is_usable(const Slot& slot, ObjectType type, uint8_t need) {
     const uint32_t mask = 0xffu | (uint32_t{need} << 8) | (uint32_t{kSlotGone} << 16), wanted = static_cast<uint32_t>(type) | (uint32_t{need} << 8);
-    return (slot.kind_word() & mask) == wanted ? &slot : nullptr;
+    return (slot.kind_word() & mask) == wanted;
+}
+
+inline Slot* lookup_fast(const Thread& t, uint64_t address, ObjectType type, uint8_t need) {
+    Slot* slot;
+    if (address <= t.cspace_mask) {
+        slot = &t.cspace[address];
+    } else {
+        const uint64_t cnode = address >> 32, index = address & 0xffff'ffff;
+        if (cnode == 0 || cnode > t.cspace_mask) return nullptr;
+        const Slot& table = t.cspace[cnode];
+        if (!is_usable(table, ObjectType::CNode, rights::kControl) || index >> table.size_bits != 0) return nullptr;
+        slot = &table.as<CNode>()->slot[index];
+    }
+    return is_usable(*slot, type, need) ? slot : nullptr;
 }
 
 inline Result<Slot*> lookup(const Thread& t, CapAddr address, ObjectType type, uint8_t need) {
