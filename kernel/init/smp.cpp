@@ -87,6 +87,7 @@ void prepare_cpu(uint32_t id, uint32_t apic_id, EarlyMemory& memory) {
     cpu.tss.ist[arch::kIstMce - 1] = make_ist(cpu);
     cpu.tss.ist[arch::kIstDf - 1] = make_ist(cpu);
     cpu.core.id = id;
+    cpu.bit = uint64_t{1} << id;
     cpu.apic_id = apic_id;
     cpu.timer_deadline = abi::kDeadlineNever;
     if (arch::features.svm) cpu.svm.save_area = memory.pages(arch::svm::kHostPages);

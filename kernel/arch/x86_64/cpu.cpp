@@ -9,11 +9,6 @@ namespace {
 bool bit(uint32_t word, unsigned n) { return ((word >> n) & 1) != 0; }
 
 void detect_xsave() {
-    if (!features.xsave) {
-        features.xcr0 = 3;
-        features.xsave_bytes = 512;
-        return;
-    }
     // x87, SSE, AVX, AVX-512 as a whole; never MPX, PKRU, AMX. Size: the kernel uses the standard (not compacted) format, in which a
     // component's place does not depend on what is enabled.
     const CpuidResult main = cpuid(0xd, 0);
@@ -58,7 +53,7 @@ const char* detect_features() {
     if (!bit(extended.edx, 20)) return "the CPU has no execute-disable (NX), or firmware disabled it";
     if (!bit(seven.ebx, 0)) return "the CPU has no FSGSBASE instructions, which user level needs";
     if (!bit(one.edx, 9)) return "the CPU has no local APIC, or firmware disabled it";
-    if (!bit(one.edx, 24)) return "the CPU has no FXSAVE";
+    if (!bit(one.ecx, 26) || vendor.eax < 0xd) return "the CPU has no XSAVE";
     features.smep = bit(seven.ebx, 7);
     features.smap = bit(seven.ebx, 20);
     features.umip = bit(seven.ecx, 2);
@@ -67,7 +62,6 @@ const char* detect_features() {
     features.rdtscp = bit(extended.edx, 27);
     features.x2apic = bit(one.ecx, 21);
     features.tsc_deadline = bit(one.ecx, 24);
-    features.xsave = bit(one.ecx, 26) && vendor.eax >= 0xd;
     features.invariant_tsc = max_extended >= 0x80000007 && bit(cpuid(0x80000007).edx, 8);
     features.physical_bits = max_extended >= 0x80000008 ? cpuid(0x80000008).eax & 0xff : 36;
     detect_xsave();
@@ -82,16 +76,15 @@ const char* detect_features() {
 }
 
 void setup_control_registers() {
-    uint64_t cr4_value = cr4::kPae | cr4::kMce | cr4::kPge | cr4::kOsFxsr | cr4::kOsXmmExcpt | cr4::kFsGsBase;
+    uint64_t cr4_value = cr4::kPae | cr4::kMce | cr4::kPge | cr4::kOsFxsr | cr4::kOsXmmExcpt | cr4::kFsGsBase | cr4::kOsXsave;
     if (features.smep) cr4_value |= cr4::kSmep;
     if (features.smap) cr4_value |= cr4::kSmap;
     if (features.umip) cr4_value |= cr4::kUmip;
-    if (features.xsave) cr4_value |= cr4::kOsXsave;
     wrmsr(msr::kEfer, rdmsr(msr::kEfer) | efer::kSce | efer::kNxe);
     write_cr4(cr4_value);
     write_cr0(cr0::kPe | cr0::kMp | cr0::kNe | cr0::kWp | cr0::kAm | cr0::kPg | 0x10);  // caches on, TS clear; 0x10: ET
     if (features.smap) asm volatile("clac" ::: "cc");
-    if (features.xsave) xsetbv(features.xcr0);
+    xsetbv(features.xcr0);
     // PAT: WB WT UC- UC, WC WP UC- UC: entry 4 (PAT bit alone) is write-combining.
     wrmsr(msr::kPat, 0x0007050100070406);  
     wrmsr(msr::kSysenterCs, 0);  // SYSENTER faults

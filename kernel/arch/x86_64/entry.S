@@ -41,8 +41,6 @@ syscall_entry:
     SAVE_COMMON
     mov %rcx, UC_RIP(%rax)
     mov %r11, UC_RFLAGS(%rax)
-    mov %rcx, UC_RCX(%rax)
-    mov %r11, UC_R11(%rax)
     mov %gs:CL_SCRATCH, %rcx
     mov %rcx, UC_RSP(%rax)
     movq $1, UC_BY_SYSCALL(%rax)

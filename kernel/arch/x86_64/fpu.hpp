@@ -6,21 +6,14 @@
 
 namespace bulkhead::arch {
 
+// XCR0 is below 2^32, so EDX is 0. Every CPU with FSGSBASE has XSAVE.
 inline void fpu_save(void* area) {
-    const uint32_t low = static_cast<uint32_t>(features.xcr0), high = static_cast<uint32_t>(features.xcr0 >> 32);
+    const uint32_t mask = static_cast<uint32_t>(features.xcr0);
     if (features.xsaveopt)
-        asm volatile("xsaveopt64 (%0)" ::"r"(area), "a"(low), "d"(high) : "memory");
-    else if (features.xsave)
-        asm volatile("xsave64 (%0)" ::"r"(area), "a"(low), "d"(high) : "memory");
+        asm volatile("xsaveopt64 (%0)" ::"r"(area), "a"(mask), "d"(0) : "memory");
     else
-        asm volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+        asm volatile("xsave64 (%0)" ::"r"(area), "a"(mask), "d"(0) : "memory");
 }
-inline void fpu_load(const void* area) {
-    const uint32_t low = static_cast<uint32_t>(features.xcr0), high = static_cast<uint32_t>(features.xcr0 >> 32);
-    if (features.xsave)
-        asm volatile("xrstor64 (%0)" ::"r"(area), "a"(low), "d"(high) : "memory");
-    else
-        asm volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
-}
+inline void fpu_load(const void* area) { asm volatile("xrstor64 (%0)" ::"r"(area), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory"); }
 
 }  // namespace bulkhead::arch

@@ -33,6 +33,7 @@ struct CpuLocal {
     core::Thread* loaded;
     void* fpu_area;             // whose floating-point state the CPU holds: the loaded thread's, or its guest's
     core::PageTable* root;      // nullptr: the kernel's own root
+    uint64_t bit;               // 1 << core.id
     uint64_t timer_deadline;    // as programmed; kDeadlineNever: off
     uint32_t apic_id;
 

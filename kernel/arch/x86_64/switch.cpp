@@ -25,28 +25,33 @@ uint64_t read_fs_base() {
 void write_fs_base(uint64_t v) { asm volatile("wrfsbase %0" ::"r"(v)); }
 
 // In the kernel the user's GS base waits behind SWAPGS. Interrupts are off; NMIs bring their own GS base.
-uint64_t read_user_gs_base() {
-    uint64_t v;
-    asm volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(v));
-    return v;
-}
-void write_user_gs_base(uint64_t v) { asm volatile("swapgs\n\twrgsbase %0\n\tswapgs" ::"r"(v)); }
-
-void load_thread_state(CpuLocal& cpu, core::Thread& thread) {
-    // A selector that the last thread left would tell this one something; loading null first, because it may clear the base.
-    asm volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %0, %%fs" ::"r"(0));
-    write_fs_base(thread.user.fs_base);
-    write_user_gs_base(thread.user.gs_base);
-    fpu_switch(cpu, thread.fpu());
-    cpu.loaded = &thread;
+uint64_t exchange_user_gs_base(uint64_t next) {
+    uint64_t last;
+    asm volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs" : "=&r"(last) : "r"(next));
+    return last;
 }
 
-void load_root(CpuLocal& cpu, core::PageTable* root) {
-    if (cpu.root == root) return;
-    root->cpus |= uint64_t{1} << cpu.core.id;
+inline void load_root(CpuLocal& cpu, core::PageTable* root) {
+    root->cpus |= cpu.bit;
     cpu.root = root;
     write_cr3(direct_physical(root->entries()));
     ++cpu.counters.cr3;
+}
+
+// The CPU holds nobody's state, or `cpu.loaded`'s; afterwards, `thread`'s.
+inline void switch_thread(CpuLocal& cpu, core::Thread& thread) {
+    const uint64_t gs_base = exchange_user_gs_base(thread.user.gs_base);
+    if (core::Thread* last = cpu.loaded; last != nullptr) [[likely]] {
+        last->user.gs_base = gs_base;
+        last->user.fs_base = read_fs_base();
+        fpu_save(cpu.fpu_area);
+    }
+    write_fs_base(thread.user.fs_base);
+    void* const area = thread.fpu();
+    fpu_load(area);
+    cpu.fpu_area = area;
+    cpu.loaded = &thread;
+    cpu.context = &thread.user;
 }
 
 [[noreturn]] void go_idle(CpuLocal& cpu) {
@@ -60,7 +65,7 @@ void load_root(CpuLocal& cpu, core::PageTable* root) {
 
 void fpu_switch(CpuLocal& cpu, void* area) {
     if (cpu.fpu_area == area) return;
-    if (cpu.fpu_area != nullptr) fpu_save(cpu.fpu_area);
+    fpu_save(cpu.fpu_area);
     fpu_load(area);
     cpu.fpu_area = area;
 }
@@ -69,7 +74,7 @@ void save_thread_state(CpuLocal& cpu) {
     core::Thread* thread = cpu.loaded;
     if (thread == nullptr) return;
     thread->user.fs_base = read_fs_base();
-    thread->user.gs_base = read_user_gs_base();
+    thread->user.gs_base = exchange_user_gs_base(0);
     fpu_save(cpu.fpu_area);
     cpu.fpu_area = nullptr;
     cpu.loaded = nullptr;
@@ -78,22 +83,27 @@ void save_thread_state(CpuLocal& cpu) {
 UserContext* leave_kernel(CpuLocal& cpu) {
     for (;;) {
         core::Thread* thread = cpu.core.current;
-        if (thread == nullptr) go_idle(cpu);
-        if (thread != cpu.loaded) {
-            save_thread_state(cpu);
-            load_thread_state(cpu, *thread);
-            cpu.context = &thread->user;
+        if (thread != cpu.loaded || thread == nullptr) {
+            if (thread == nullptr) go_idle(cpu);
+            switch_thread(cpu, *thread);
         }
+        if (cpu.root != thread->root) load_root(cpu, thread->root);
         cpu.frame.rip = thread->upcall;
-        load_root(cpu, thread->root);
-        if (thread->guest == nullptr) {
-            fpu_switch(cpu, thread->fpu());
-            break;
+        if (thread->guest == nullptr) [[likely]] {
+            if (cpu.fpu_area != thread->fpu()) fpu_switch(cpu, thread->fpu());
+            unlock_kernel();
+            return &thread->user;
         }
         svm::run(cpu, *thread);
     }
-    unlock_kernel();
-    return cpu.context;
+}
+
+extern "C" UserContext* syscall_from_user(CpuLocal* cpu) {
+    if (lock_kernel(*cpu, EntryKind::Syscall)) [[likely]]
+        core::handle_syscall(cpu->core);
+    else
+        core::handle_resched(cpu->core);
+    return leave_kernel(*cpu);
 }
 
 }  // namespace bulkhead::arch

@@ -11,7 +11,7 @@ struct CpuLocal;
 // With the lock held. Returns, without it, the context for exit_user; does not return when the CPU goes idle.
 UserContext* leave_kernel(CpuLocal&);
 
-// Makes `area` the live floating-point state, saving what is live.
+// A thread is loaded. Makes `area` the live floating-point state, saving what is live.
 void fpu_switch(CpuLocal&, void* area);
 
 // Puts the live state of the loaded thread (FPU, or its guest's; FS and GS base) into memory. The thread is then not loaded.

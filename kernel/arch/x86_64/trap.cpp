@@ -40,14 +40,6 @@ void handle_interrupt_locked(CpuLocal& cpu, uint8_t vector) {
     core::handle_device_interrupt(cpu.core, gsi);
 }
 
-extern "C" UserContext* syscall_from_user(CpuLocal* cpu) {
-    if (lock_kernel(*cpu, EntryKind::Syscall)) [[likely]]
-        core::handle_syscall(cpu->core);
-    else
-        core::handle_resched(cpu->core);
-    return leave_kernel(*cpu);
-}
-
 extern "C" UserContext* trap_from_user(CpuLocal* cpu) {
     UserContext* context = cpu->context;
     const uint64_t vector = context->vector;

@@ -40,10 +40,9 @@ uint64_t epoch_of(core::PageTable& root) {
 
 uint64_t allowed_cr4() {
     constexpr uint64_t kAlways = 0x7ff;  // VME … OSXMMEXCPT
-    uint64_t allowed = kAlways | cr4::kFsGsBase;
+    uint64_t allowed = kAlways | cr4::kFsGsBase | cr4::kOsXsave;
     if (features.umip) allowed |= cr4::kUmip;
     if (features.pcid) allowed |= cr4::kPcide;
-    if (features.xsave) allowed |= cr4::kOsXsave;
     if (features.smep) allowed |= cr4::kSmep;
     if (features.smap) allowed |= cr4::kSmap;
     return allowed;
@@ -127,15 +126,13 @@ void prepare_cpu(CpuLocal& cpu, Area& area, uint64_t tag) {
 
 void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
     Guest& guest = area.guest;
-    const bool other_xcr0 = features.xsave && guest.xcr0 != features.xcr0;
+    const bool other_xcr0 = guest.xcr0 != features.xcr0;
     if (other_xcr0) xsetbv(guest.xcr0);
     svm_enter(guest.vmcb_physical, page.gpr, cpu.svm.vmcb);
-    if (features.xsave) {
-        // Read, not remembered: an emulator that does not intercept XSETBV lets the guest change it.
-        const uint64_t left = xgetbv();
-        guest.xcr0 = left & features.xcr0;
-        if (left != features.xcr0) xsetbv(features.xcr0);
-    }
+    // Read, not remembered: an emulator that does not intercept XSETBV lets the guest change it.
+    const uint64_t left = xgetbv();
+    if (left != features.xcr0) xsetbv(features.xcr0);
+    guest.xcr0 = left & features.xcr0;
     area.vmcb.clean = clean::kAll;
     area.vmcb.event_injection = 0;
     if (guest.debug_live != 0) put_debug_registers(area);
