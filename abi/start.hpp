@@ -73,9 +73,10 @@ inline constexpr uint64_t kProgramWindow = 0x0000'0200'0000'0000, kProgramWindow
 // ---- connecting ---------------------------------------------------------------------------------------------------------------
 // A service receives on its connect Endpoint ("accept-NAME", kRead); a client calls it ("connect-NAME", kWrite|kGrant, badge =
 // its domain tag). Each side brings one *region*: a Frame that only it writes (control words and its outgoing data, see
-// lib/ring) and that it grants read-only, and a doorbell: a Notification capability with kWrite|kTombstone and a badge bit.
-//   call:  label kConnect, w0 protocol version, w1 region size bits, w2 pool size bits or 0; caps: region, doorbell [, pool]
-//   reply: label kConnect, w0 0 or an error number (Status), w1 region size bits;           caps: region, doorbell
+// lib/ring) and that it grants read-only, a doorbell (a Notification capability with kWrite and a badge bit) and a tombstone (one
+// with kTombstone alone and another bit: it signals its maker when the holder dies).
+//   call:  label kConnect, w0 protocol version, w1 region size bits, w2 pool size bits or 0; caps: region, doorbell, tombstone [, pool]
+//   reply: label kConnect, w0 0 or an error number (Status), w1 region size bits;           caps: region, doorbell, tombstone
 inline constexpr uint64_t kConnect = 0xc0;
 // A client's badge is its domain tag; with this bit, it is that domain's channel in the role "control" (manifest: connects =
 // "console:control"; its name is then "connect-console-control"): it may do what only dom0 may.

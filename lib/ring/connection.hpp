@@ -37,22 +37,28 @@ class Connection {
     void disconnect();
 
     bool connected() const { return channel_ != nullptr && channel_->open(); }
-    // The channel was there and is closed, or the service's region was taken back. Costs a system call.
+    // The channel was there and is closed, or the service is gone: ask when bits() were signalled and nothing came. The Hub must
+    // have seen the signal (Hub::wait, Listener). Sleeps up to 10 ms when a tombstone's bit may have meant another channel.
     bool lost();
 
     Channel& channel() { return *channel_; }          // after connect()
     std::span<std::byte> pool() const { return {pool_map_.data(), pool_map_ ? pool_map_.bytes() : 0}; }
-    uint64_t bits() const { return uint64_t{1} << bit_; }
+    uint64_t bits() const { return uint64_t{1} << bit_ | uint64_t{1} << tomb_bit_; }
+    uint64_t doorbell_bit() const { return uint64_t{1} << bit_; }
     unsigned generation() const { return generation_; }  // of the channel; +1 at every connect()
 
   private:
     cap::Status try_connect();
+    bool gone();
 
     Hub& hub_;
     const cap::CapAddr endpoint_;
     const ConnectOptions options_;
-    unsigned bit_;
+    unsigned bit_, tomb_bit_;
+    bool stale_tomb_ = false;  // a tombstone of a former channel may still be under way
+    bool buried_ = false;      // the tombstone of this channel was seen
     unsigned generation_ = 0;
+    Handles handles_;
     OwnRegion own_;
     cap::Cap<cap::Frame> pool_;
     cap::Mapping pool_map_;

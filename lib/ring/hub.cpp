@@ -43,7 +43,23 @@ Expected<cap::Cap<cap::Notification>> Hub::mint(unsigned bit, uint8_t rights) {
 Expected<uint64_t> Hub::wait(uint64_t deadline_tsc) {
     const cap::Result r = cap::sys::wait(notification_.address(), deadline_tsc);
     if (!r.ok()) return std::unexpected{r.status};
+    note(r.r0);
     return r.r0;
+}
+
+Expected<Handles> Handles::create(Hub& hub, unsigned bell_bit, unsigned tomb_bit) {
+    auto bell = hub.mint(bell_bit), tomb = hub.mint(tomb_bit);
+    if (!bell) return std::unexpected{bell.error()};
+    if (!tomb) return std::unexpected{tomb.error()};
+    Handles made;
+    made.bell_ = std::move(*bell);
+    made.tomb_ = std::move(*tomb);
+    return made;
+}
+
+void Handles::take_back() {
+    for (auto* handle : {&bell_, &tomb_})
+        if (*handle) cap::drop(cap::sys::cap_revoke(handle->address()));
 }
 
 Expected<OwnRegion> OwnRegion::create(cap::Environment& env, unsigned bits) {

@@ -12,7 +12,7 @@ using cap::CapAddr;
 using cap::Status;
 
 Listener::Listener(Hub& hub, CapAddr accept, Service& service, ListenOptions options, CapAddr thread)
-    : hub_{hub}, accept_{accept}, service_{service}, options_{options} {
+    : hub_{hub}, accept_{accept}, service_{service}, options_{options}, tomb_bit_{hub.share_bit()} {
     bound_ = cap::sys::thread_set(thread, abi::ThreadSlot::BoundNotification, hub.notification());
     auto reply = hub.env().memory.create<cap::Reply>();
     if (reply) reply_ = std::move(*reply);
@@ -22,6 +22,7 @@ Listener::Listener(Hub& hub, CapAddr accept, Service& service, ListenOptions opt
 Listener::~Listener() {
     for (Client& client : clients_) client.channel_->close(CloseReason::Requested);
     sweep();
+    hub_.give_bit(tomb_bit_);
 }
 
 Client* Listener::find(uint64_t badge) {
@@ -34,12 +35,13 @@ void Listener::disconnect(Client& client, CloseReason why) { client.channel_->cl
 
 // ---- accepting -------------------------------------------------------------------------------------------------------
 
-void Listener::answer(Status status, uint64_t region_bits, CapAddr region, CapAddr doorbell) {
+void Listener::answer(Status status, uint64_t region_bits, CapAddr region, CapAddr doorbell, CapAddr tombstone) {
     abi::IpcBuffer& buffer = cap::ipc_buffer();
-    const unsigned caps = status == Status::Ok ? 2 : 0;
+    const unsigned caps = status == Status::Ok ? 3 : 0;
     buffer.caps[0] = region;
     buffer.caps[1] = doorbell;
-    buffer.move = 3;
+    buffer.caps[2] = tombstone;
+    buffer.move = 7;
     cap::drop(cap::sys::ipc_reply(
         reply_.address(), {abi::MessageTag{abi::kConnect, 2, caps}, {static_cast<uint64_t>(status), region_bits, 0, 0}}));
 }
@@ -50,9 +52,9 @@ Expected<Client*> Listener::open_client(uint64_t badge, const cap::IpcResult& re
     const uint64_t region_bits = request.w[1], pool_bits = request.w[2];
     const unsigned received = request.tag.caps();
     if (request.tag.label() != abi::kConnect || request.w[0] != kVersion) return std::unexpected{Status::Unsupported};
-    if (received < 2 || region_bits < kMinRegionBits || region_bits > std::min(options_.max_region_bits, kMaxRegionBits))
+    if (received < 3 || region_bits < kMinRegionBits || region_bits > std::min(options_.max_region_bits, kMaxRegionBits))
         return std::unexpected{Status::BadArgument};
-    if (pool_bits && (received < 3 || pool_bits > options_.max_pool_bits)) return std::unexpected{Status::BadArgument};
+    if (pool_bits && (received < 4 || pool_bits > options_.max_pool_bits)) return std::unexpected{Status::BadArgument};
     if (Client* former = find(badge)) {
         former->channel_->close(CloseReason::Requested);
         sweep();
@@ -75,32 +77,40 @@ Expected<Client*> Listener::open_client(uint64_t badge, const cap::IpcResult& re
     }
     auto own = OwnRegion::create(env, bits);
     if (!own) return std::unexpected{own.error()};
+    const unsigned bit = hub_.share_bit();
+    auto handles = Handles::create(hub_, bit, tomb_bit_);
+    if (!handles) {
+        hub_.give_bit(bit);
+        return std::unexpected{handles.error()};
+    }
 
     Client& client = clients_.emplace_back();
     client.badge_ = badge;
-    client.bit_ = hub_.share_bit();
+    client.bit_ = bit;
+    client.handles_ = std::move(*handles);
     client.own_ = std::move(*own);
     client.peer_ = std::move(*peer);
     client.pool_region_ = std::move(pool);
     if (pool_bits) client.pool_ = {client.pool_region_.mapping.data(), client.pool_region_.mapping.bytes()};
     client.pool_writable_ = writable;
-    client.doorbell_ = std::make_unique<NotificationDoorbell>(std::move(incoming_bell_));
+    client.doorbell_ = std::make_unique<NotificationDoorbell>(std::move(incoming_bell_), std::move(incoming_tomb_));
     client.channel_ = std::make_unique<Channel>(client.own_.bytes(), client.peer_.bytes(), *client.doorbell_);
     return &client;
 }
 
 void Listener::accept_client(uint64_t badge, const cap::IpcResult& request) {
     const auto opened = open_client(badge, request);
-    if (!opened) return answer(opened.error(), 0, CapAddr{}, CapAddr{});
+    if (!opened) return answer(opened.error(), 0, CapAddr{}, CapAddr{}, CapAddr{});
     Client& client = **opened;
     cap::Environment& env = hub_.env();
     auto grant = env.cspace.copy<cap::Frame>(client.own_.frame.address(), rights::kRead | rights::kDerive);
-    auto bell = hub_.mint(client.bit_, rights::kWrite | rights::kTombstone | rights::kDerive);
-    if (!grant || !bell || !service_.connected(client)) {
+    auto bell = client.handles_.doorbell(env.cspace), tomb = client.handles_.tombstone(env.cspace);
+    const bool complete = grant && bell && tomb;
+    if (!complete || !service_.connected(client)) {
         client.channel_->close(CloseReason::Refused);
-        return answer(grant && bell ? Status::NoRights : Status::OutOfMemory, 0, CapAddr{}, CapAddr{});
+        return answer(complete ? Status::NoRights : Status::OutOfMemory, 0, CapAddr{}, CapAddr{}, CapAddr{});
     }
-    answer(Status::Ok, request.w[1], grant->address(), bell->address());
+    answer(Status::Ok, request.w[1], grant->address(), bell->address(), tomb->address());
 }
 
 // Slots for what the next connect brings. Whatever the last one left in them is deleted.
@@ -110,12 +120,13 @@ bool Listener::prepare_receive() {
         if (made) handle = std::move(*made);
         return made.has_value();
     };
-    if (fresh_ && incoming_region_ && incoming_bell_ && incoming_pool_) return true;
+    if (fresh_) return true;
     incoming_region_ = {};
     incoming_bell_ = {};
+    incoming_tomb_ = {};
     incoming_pool_ = {};
-    fresh_ = renew(incoming_region_, cspace.empty<cap::Frame>()) &&
-             renew(incoming_bell_, cspace.empty<cap::Notification>()) && renew(incoming_pool_, cspace.empty<cap::Frame>());
+    fresh_ = renew(incoming_region_, cspace.empty<cap::Frame>()) && renew(incoming_bell_, cspace.empty<cap::Notification>()) &&
+             renew(incoming_tomb_, cspace.empty<cap::Notification>()) && renew(incoming_pool_, cspace.empty<cap::Frame>());
     return fresh_;
 }
 
@@ -127,19 +138,22 @@ Status Listener::turn(uint64_t deadline_tsc) {
     abi::IpcBuffer& buffer = cap::ipc_buffer();
     buffer.receive_slots[0] = can_accept ? incoming_region_.address() : CapAddr{};
     buffer.receive_slots[1] = can_accept ? incoming_bell_.address() : CapAddr{};
-    buffer.receive_slots[2] = can_accept ? incoming_pool_.address() : CapAddr{};
-    buffer.receive_slots[3] = CapAddr{};
-    const auto got = cap::sys::ipc_recv(accept_, reply_.address(), more_ ? abi::kDeadlinePoll : deadline_tsc);
+    buffer.receive_slots[2] = can_accept ? incoming_tomb_.address() : CapAddr{};
+    buffer.receive_slots[3] = can_accept ? incoming_pool_.address() : CapAddr{};
+    const uint64_t until = more_ ? abi::kDeadlinePoll : std::min(deadline_tsc, look_at_);
+    const auto got = cap::sys::ipc_recv(accept_, reply_.address(), until);
     uint64_t bits = 0;
     if (got.status == Status::Ok) {
         fresh_ = false;
         accept_client(got.badge, got);
     } else if (got.status == Status::Notified) {
         bits = got.w[0];
-    } else if (got.status != Status::Timeout || !more_) {
+        hub_.note(bits);
+    } else if (got.status != Status::Timeout || (!more_ && until == deadline_tsc)) {
         return got.status;
     }
-    if (const uint64_t others = bits & ~doorbells()) service_.signalled(others);
+    look_for_the_dead(((bits >> tomb_bit_) & 1) != 0);
+    if (const uint64_t others = bits & ~doorbells() & ~(uint64_t{1} << tomb_bit_)) service_.signalled(others);
     more_ = false;
     for (Client& client : clients_) {
         const bool rang = ((bits >> client.bit_) & 1) != 0;
@@ -160,8 +174,7 @@ void Listener::serve(Client& client, bool rang) {
     Channel& channel = *client.channel_;
     if (rang && channel.open()) service_.room(client);
     client.more_ = false;
-    unsigned n = 0;
-    for (; channel.open(); ++n) {
+    for (unsigned n = 0; channel.open(); ++n) {
         if (n == options_.messages_per_turn) {
             client.more_ = more_ = true;
             return;
@@ -177,8 +190,19 @@ void Listener::serve(Client& client, bool rang) {
         if (!service_.message(client, client.pending_)) return;  // no room: it comes again
         client.pending_ = {};
     }
-    // Rung, and nothing there: perhaps the tombstone.
-    if (rang && n == 0 && channel.open() && !client.peer_.alive()) channel.close(CloseReason::PeerGone);
+}
+
+// A tombstone's bit says that a client died, not which; its region's end says which, a moment later. So the regions are looked at now and,
+// ever less often, for a second. A client that nobody finds that way is found when its region is next read.
+void Listener::look_for_the_dead(bool rung) {
+    constexpr uint64_t kFirst = 1000, kLast = 512'000;
+    if (rung) suspect_us_ = kFirst;
+    else if (look_at_ > cap::read_tsc()) return;
+    for (Client& client : clients_)
+        if (client.channel_->open() && !client.peer_.alive()) client.channel_->close(CloseReason::PeerGone);
+    const bool again = suspect_us_ <= kLast && !clients_.empty();
+    look_at_ = again ? hub_.env().clock.deadline_in_us(suspect_us_) : abi::kDeadlineNever;
+    suspect_us_ *= 2;
 }
 
 void Listener::sweep() {

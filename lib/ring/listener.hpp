@@ -33,6 +33,7 @@ class Client {
     friend class Listener;
     uint64_t badge_ = 0;
     unsigned bit_ = 0;
+    Handles handles_;
     OwnRegion own_;
     PeerRegion peer_, pool_region_;
     std::span<std::byte> pool_;
@@ -84,9 +85,10 @@ class Listener {
     void accept_client(uint64_t badge, const cap::IpcResult& request);
     Expected<Client*> open_client(uint64_t badge, const cap::IpcResult& request);
     bool prepare_receive();
-    void answer(cap::Status status, uint64_t region_bits, cap::CapAddr region, cap::CapAddr doorbell);
+    void answer(cap::Status status, uint64_t region_bits, cap::CapAddr region, cap::CapAddr doorbell, cap::CapAddr tombstone);
     void serve(Client& client, bool rang);
     void sweep();                      // buries channels that closed
+    void look_for_the_dead(bool rung);
     uint64_t doorbells() const;        // bits that belong to clients
 
     Hub& hub_;
@@ -97,8 +99,11 @@ class Listener {
     cap::Status bound_ = cap::Status::NotReady;
     std::list<Client> clients_;
     cap::Cap<cap::Frame> incoming_region_, incoming_pool_;
-    cap::Cap<cap::Notification> incoming_bell_;
-    bool fresh_ = false;      // the three are empty slots
+    cap::Cap<cap::Notification> incoming_bell_, incoming_tomb_;
+    bool fresh_ = false;      // the four are empty slots
+    unsigned tomb_bit_;       // some client died: which, its region's end will tell
+    uint64_t suspect_us_ = 0; // while that is awaited: how long until the next look
+    uint64_t look_at_ = abi::kDeadlineNever;
     bool more_ = false;       // somebody's turn was cut short: the next wait only polls
 };
 

@@ -40,7 +40,7 @@ void Link::start() {
     if (attempt_ || up_) return;
     retry_at_ = abi::kDeadlineNever;
     if (!bell_) {
-        auto bell = loop_.hub().mint(static_cast<unsigned>(std::countr_zero(connection_.bits())));
+        auto bell = loop_.hub().mint(static_cast<unsigned>(std::countr_zero(connection_.doorbell_bit())));
         if (!bell) {
             last_status_ = bell.error();
             failed_ = true;
