@@ -16,63 +16,36 @@ using xl::DomainId;
 using xl::ErrorKind;
 using xl::Result;
 
-constexpr unsigned kVmmBits = 23;   // the VMM's own memory: its objects, half of it its heap
-constexpr std::uint32_t kLastId = 0x7fef;
 constexpr std::int64_t kConnectMs = 60'000, kBuildMs = 300'000;   // an emulator decompresses a kernel in its own time
 
 std::unexpected<xl::Error> failed(ErrorKind kind, const std::string& what, Status status) { return xl::fail(kind, what + ": " + cap::describe(status) + "."); }
 
 }  // namespace
 
-std::uint32_t Guests::free_id() const {
-    std::uint32_t id = p_.state.next_domain;
-    for (;; id++) {
-        if (id > kLastId || id < kFirstGuest) id = kFirstGuest;
-        if (!p_.state.find(id)) return id;
-    }
-}
-
 Result<DomainId> Guests::create(const xl::DomainConfig& config) {
     const Busy busy{*this};
     return create_as(config, 0);
 }
 
-// `successor_of`: the domain in whose place it comes, so that dom0's death between the two loses neither.
+// `successor_of`: see Ledger::begin().
 Result<DomainId> Guests::create_as(const xl::DomainConfig& config, std::uint32_t successor_of) {
-    const State before = p_.state;
-    DomainRecord record;
-    record.id = free_id();
-    record.config = config;
-    record.created_tsc = cap::read_tsc();
-    record.restart = successor_of != 0;
-    auto chunks = p_.memory.reserve(record.id, kVmmBits, config.memory_mib << 20);
-    if (!chunks)
-        return xl::fail(ErrorKind::NoSpace, xl::format("not enough free memory: %llu MiB are needed (8 of them for its VMM), %llu MiB are free.",
-                                                       static_cast<unsigned long long>(config.memory_mib + 8), static_cast<unsigned long long>(p_.memory.free_bytes() >> 20)));
-    record.chunks = std::move(*chunks);
-    const DomainId id = record.id;
-    p_.state.next_domain = id + 1;
-    p_.state.domains.push_back(std::move(record));
-    if (DomainRecord* last = p_.state.find(successor_of); last && successor_of != 0) last->restart = false;
-    if (!commit()) {
-        p_.state = before;
-        p_.memory.forget_plans();
-        return xl::fail(ErrorKind::NoSpace, "dom0's journal is full: there are too many guests.");
+    const auto id = ledger_.begin(config, successor_of, cap::read_tsc());
+    if (!id && id.error() == Ledger::Refusal::JournalFull) return xl::fail(ErrorKind::NoSpace, "dom0's journal is full: there are too many guests.");
+    if (!id) {
+        constexpr std::uint64_t kOwnMib = (1u << Ledger::kVmmBits) >> 20;
+        using ULL = unsigned long long;
+        return xl::fail(ErrorKind::NoSpace, xl::format("not enough free memory: %llu MiB are needed (%llu of them for its VMM), %llu MiB are free.", ULL{config.memory_mib + kOwnMib},
+                                                       ULL{kOwnMib}, ULL{p_.memory.free_bytes() >> 20}));
     }
-    auto built = construct(id);
-    if (built) {
-        DomainRecord* done = p_.state.find(id);
-        done->phase = Phase::Live;
-        done->restart = false;
-        if (commit()) return id;
-        built = xl::fail(ErrorKind::NoSpace, "dom0's journal is full.");
-    }
-    take_apart(id, false);
+    auto built = construct(*id);
+    if (built && !ledger_.complete(*id)) built = xl::fail(ErrorKind::NoSpace, "dom0's journal is full.");
+    if (built) return *id;
+    take_apart(*id, false);
     return std::unexpected(built.error());
 }
 
 Result<void> Guests::construct(DomainId id) {
-    if (const Status status = p_.memory.carry_out(); status != Status::Ok) return failed(ErrorKind::NoSpace, "its memory cannot be split off", status);
+    if (const Status status = ledger_.carry_out(); status != Status::Ok) return failed(ErrorKind::NoSpace, "its memory cannot be split off", status);
     const DomainRecord record = *p_.state.find(id);
     if (auto ok = spawn(record); !ok) return ok;
     Guest& g = guests_[id];
@@ -178,18 +151,10 @@ Result<void> Guests::destroy(DomainId id) {
 }
 
 void Guests::take_apart(DomainId id, bool restart) {
-    DomainRecord* record = p_.state.find(id);
-    record->phase = Phase::Dying;
-    record->restart = restart;
-    (void)commit();   // shorter than what the journal holds already
-    p_.memory.revoke(record->chunks);   // from here on nothing of it runs, and nobody can see into its memory
-    p_.spawner.forget(id);
-    guests_.erase(id);
-    p_.memory.release(record->chunks);
-    record->chunks.clear();
-    record->phase = Phase::Gone;
-    (void)commit();
-    cap::drop(p_.memory.carry_out());
+    ledger_.tear_down(id, restart, [&] {   // nothing of it runs now, and nobody can see into its memory
+        p_.spawner.forget(id);
+        guests_.erase(id);
+    });
     logs_to_forget_.push_back(id);
     clean_up(id);
 }
@@ -200,8 +165,7 @@ void Guests::clean_up(DomainId id) {
     if (!record || record->phase != Phase::Gone) return;
     if (auto ok = remove_guest_nodes(p_.store, *record); !ok) return;
     if (record->restart) succeed(id);
-    std::erase_if(p_.state.domains, [&](const DomainRecord& r) { return r.id == id; });
-    (void)commit();
+    ledger_.erase(id);
 }
 
 void Guests::succeed(DomainId id) {

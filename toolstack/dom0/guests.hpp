@@ -9,8 +9,7 @@
 
 #include "toolstack/dom0/console_terminal.hpp"
 #include "toolstack/dom0/files.hpp"
-#include "toolstack/dom0/journal.hpp"
-#include "toolstack/dom0/memory.hpp"
+#include "toolstack/dom0/ledger.hpp"
 #include "toolstack/dom0/platform_client.hpp"
 #include "toolstack/dom0/ring_xenstore.hpp"
 #include "toolstack/dom0/spawner.hpp"
@@ -32,7 +31,7 @@ class Guests {
         Journal& journal;
         Memory& memory;
     };
-    explicit Guests(Parts parts) : p_{parts} {}
+    explicit Guests(Parts parts) : p_{parts}, ledger_{parts.state, parts.journal, parts.memory} {}
 
     void recover();
     // Deals with what happened to guests: on_poweroff and its kin, leftovers in xenstore. Cheap when nothing did.
@@ -67,8 +66,7 @@ class Guests {
 
     DomainRecord* living(xl::DomainId id);
     Guest* guest(xl::DomainId id);
-    bool commit() { return p_.journal.commit(p_.state.encode()); }
-    std::uint32_t free_id() const;
+    bool commit() { return ledger_.commit(); }
 
     xl::Result<xl::DomainId> create_as(const xl::DomainConfig& config, std::uint32_t successor_of);
     xl::Result<void> construct(xl::DomainId id);
@@ -89,6 +87,7 @@ class Guests {
     void refresh_states();
 
     Parts p_;
+    Ledger ledger_;
     std::map<xl::DomainId, Guest> guests_;
     std::vector<xl::DomainId> logs_to_forget_;
     unsigned busy_ = 0;

@@ -52,6 +52,7 @@ struct State {
     std::vector<DomainRecord> domains;
 
     DomainRecord* find(std::uint32_t id);
+    const DomainRecord* find(std::uint32_t id) const { return const_cast<State*>(this)->find(id); }
 
     std::vector<std::byte> encode() const;
     static std::optional<State> decode(std::span<const std::byte> bytes, std::size_t slots);
