@@ -14,7 +14,7 @@ struct Cpu {
     uint32_t rotate;         // and the running one goes behind its equals
     SchedContext* charged;   // whose time is running since `charged_since`; nullptr: idle time
     uint64_t charged_since;
-    uint64_t timer_at;       // when the hardware timer fires; it may be earlier than needed, never later
+    uint64_t timer_at;       // when the hardware timer fires: perhaps earlier than needed, never later
     ReadyQueue ready;
     TimerHeap timers;
 };

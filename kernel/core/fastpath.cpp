@@ -35,6 +35,13 @@ inline void switch_to(Cpu& cpu, Thread& from, Thread& to) {
     cpu.current = &to;
 }
 
+// The handler of `to`'s fault lets it continue, as it was or with the registers in the handler's buffer.
+inline bool resume_fault(const Thread& handler, Thread& to) {
+    const uint64_t label = abi::MessageTag{handler.user.rsi}.label();
+    if (label == abi::kFaultResume) return true;
+    return label == abi::kFaultResumeRegs && load_registers_from(handler, to);
+}
+
 }  // namespace
 
 bool fast_call(Cpu& cpu, Thread& t) {
@@ -78,7 +85,6 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     if (reply.caller == nullptr || u.r13 != abi::kDeadlineNever) return false;
     Thread& to = *reply.caller;
     if (!can_switch(cpu, to) || cpu.need_schedule != 0) return false;
-    if (to.in_fault != 0 && abi::MessageTag{u.rsi}.label() != abi::kFaultResume) return false;
     if (e.head != nullptr && e.receivers == 0) return false;     // the next caller waits already
     if (t.bound != nullptr && t.bound->bits != 0) return false;
     if (passive(t)) return false;                                // has lent time to give back
@@ -86,7 +92,8 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     if (to.in_fault == 0) {
         copy_message(u, to.user);
     } else {
-        to.in_fault = 0;                                         // its registers are as the exception left them
+        if (!resume_fault(t, to)) return false;                  // the general path will find the same, and stop it
+        to.in_fault = 0;
     }
     to.reply = nullptr;
     reply.caller = nullptr;

@@ -40,15 +40,18 @@ void fault_unanswered(Thread& t, const char* why) {
     line.end();
 }
 
+bool load_registers_from(const Thread& replier, Thread& faulter) {
+    if (replier.buffer == nullptr) return false;
+    abi::ThreadRegisters registers;  // copied once: the page is shared with the replier's other threads
+    __builtin_memcpy(&registers, replier.buffer->data, sizeof registers);
+    return load_registers(faulter, registers);
+}
+
 void fault_reply(Thread& faulter, Thread& replier) {
     const uint64_t label = abi::MessageTag{replier.user.rsi}.label();
     faulter.in_fault = 0;
     if (label == abi::kFaultResume) return;
-    if (label == abi::kFaultResumeRegs && replier.buffer != nullptr) {
-        abi::ThreadRegisters registers;  // copied once: the page is shared with the replier's other threads
-        __builtin_memcpy(&registers, replier.buffer->data, sizeof registers);
-        if (load_registers(faulter, registers)) return;
-    }
+    if (label == abi::kFaultResumeRegs && load_registers_from(replier, faulter)) return;
     faulter.suspended = 1;
 }
 

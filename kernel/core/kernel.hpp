@@ -139,6 +139,7 @@ bool endpoint_destroy_step(Endpoint& e);
 void reply_destroy(Reply& r);
 Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, bool granted);  // from's message or fault; kBlocked or an error
 void transfer_fault(Thread& from, Thread& to);
+bool load_registers_from(const Thread& replier, Thread& faulter);  // the registers in the replier's buffer
 void fault_reply(Thread& faulter, Thread& replier);            // decides by the replier's tag
 void fault_unanswered(Thread& t, const char* why);
 void fault_raise(Cpu& cpu, Thread& t);

@@ -76,12 +76,6 @@ void enqueue(Thread& t, bool front) {
 
 int top_priority(const Cpu& cpu) { return cpu.ready.bitmap != 0 ? 63 - __builtin_clzll(cpu.ready.bitmap) : -1; }
 
-// Whoever became ready on `cpu` at `priority` may deserve it.
-void consider(Cpu& cpu, unsigned priority) {
-    if (cpu.current != nullptr && cpu.current->sched->priority > priority) return;
-    poke(cpu);
-}
-
 void set_current(Cpu& cpu, Thread* t) {
     cpu.current = t;
     if (t != nullptr) t->running_on = &cpu;
@@ -97,15 +91,30 @@ uint64_t limit_of(const Cpu& cpu, const SchedContext& s) {
     return ticks == abi::kDeadlineNever ? ticks : cpu.charged_since + ticks;
 }
 
-void program_timer(Cpu& cpu, bool exactly) {
+// The hardware timer is only ever moved to an earlier time; when it fires too early, the handler sets it anew. So a ping-pong
+// of two threads does not write it at every switch.
+void program_timer(Cpu& cpu) {
     uint64_t at = cpu.timers.earliest();
     if (cpu.charged != nullptr) {
         const uint64_t limit = limit_of(cpu, *cpu.charged);
         if (limit < at) at = limit;
     }
-    if (at == cpu.timer_at || (!exactly && at > cpu.timer_at)) return;
+    if (at >= cpu.timer_at) return;
     cpu.timer_at = at;
     arch::set_timer(at);
+}
+
+// Whoever became ready on `cpu` at `priority` may deserve it. An equal only means that the running thread's slice counts now.
+void consider(Cpu& cpu, unsigned priority) {
+    if (cpu.current != nullptr) {
+        const SchedContext* s = cpu.current->sched;
+        if (s->priority > priority) return;
+        if (s->priority == priority && &cpu == sys.here && cpu.charged == s) {
+            program_timer(cpu);
+            return;
+        }
+    }
+    poke(cpu);
 }
 
 void throttle(Cpu& cpu, SchedContext& s) {
@@ -244,7 +253,7 @@ void schedule(Cpu& cpu) {
         guest_leave(*cpu.current);
         if (cpu.need_schedule == 0) break;
     }
-    program_timer(cpu, true);
+    program_timer(cpu);
 }
 
 void set_sched(Thread& t, SchedContext* sched) {
@@ -314,7 +323,7 @@ void arm_timer(Thread& t, uint64_t deadline) {
     t.timer.kind = TimerKind::Thread;
     cpu.timers.insert(t.timer, deadline);
     if (&cpu == sys.here) {
-        program_timer(cpu, false);
+        program_timer(cpu);
     } else {
         arch::send_resched(cpu.id);
     }

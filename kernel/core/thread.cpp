@@ -27,10 +27,11 @@ bool valid_user_address(uint64_t address) { return address < abi::kUserEnd; }
 
 void save_registers(const Thread& t, abi::ThreadRegisters& out) {
     const UserContext& u = t.user;
-    out = {.rax = u.rax, .rbx = u.rbx, .rcx = u.rcx, .rdx = u.rdx, .rsi = u.rsi, .rdi = u.rdi, .rbp = u.rbp, .rsp = u.rsp,
-           .r8 = u.r8, .r9 = u.r9, .r10 = u.r10, .r11 = u.r11, .r12 = u.r12, .r13 = u.r13, .r14 = u.r14, .r15 = u.r15,
-           .rip = u.rip, .rflags = u.rflags, .fs_base = u.fs_base, .gs_base = u.gs_base,
-           .fault_vector = u.vector, .fault_error = u.error, .fault_address = u.address, .domain_tag = t.header.tag};
+    // Member by member: an aggregate would be built on the stack and copied.
+    out.rax = u.rax, out.rbx = u.rbx, out.rcx = u.rcx, out.rdx = u.rdx, out.rsi = u.rsi, out.rdi = u.rdi, out.rbp = u.rbp, out.rsp = u.rsp;
+    out.r8 = u.r8, out.r9 = u.r9, out.r10 = u.r10, out.r11 = u.r11, out.r12 = u.r12, out.r13 = u.r13, out.r14 = u.r14, out.r15 = u.r15;
+    out.rip = u.rip, out.rflags = u.rflags, out.fs_base = u.fs_base, out.gs_base = u.gs_base;
+    out.fault_vector = u.vector, out.fault_error = u.error, out.fault_address = u.address, out.domain_tag = t.header.tag;
 }
 
 bool load_registers(Thread& t, const abi::ThreadRegisters& in) {
