@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Call and reply_recv for the usual case: four words or fewer, no capabilities, the partner waits, it is
-// active and belongs to this CPU, nobody better is ready. Each is a list of checks that change nothing, then a commit
+// passive or belongs to this CPU, nobody better is ready. Each is a list of checks that change nothing, then a commit
 // that cannot fail. False: take the general path (ipc.cpp), which means the same. And Signal when nobody waits for it.
 #include "kernel/core/kernel.hpp"
 
@@ -11,7 +11,7 @@ namespace {
 // May `to` continue here, now, instead of the thread that blocks?
 inline bool can_switch(const Cpu& cpu, const Thread& to) {
     const SchedContext* s = to.sched;
-    if (s == nullptr || s->cpu != cpu.id) return false;          // passive, or another CPU's
+    if (s == nullptr || s->cpu != cpu.id) return false;
     if ((s->paused | s->throttled) != 0) return false;
     if ((cpu.ready.bitmap >> s->priority) > 1) return false;     // somebody better is ready
     return to.root != nullptr;
@@ -51,7 +51,9 @@ bool fast_call(Cpu& cpu, Thread& t) {
     Endpoint& e = *slot->as<Endpoint>();
     if (e.receivers == 0) return false;
     Thread& to = *e.head;
-    if (!can_switch(cpu, to) || to.timer.armed() || cpu.need_schedule != 0) return false;
+    const bool lend = to.sched == nullptr;                       // passive: runs on the caller's time, which runs here already
+    if (lend ? to.root == nullptr : !can_switch(cpu, to)) return false;
+    if (to.timer.armed() || cpu.need_schedule != 0) return false;
 
     Thread* rest = to.next;
     e.head = rest;
@@ -71,6 +73,7 @@ bool fast_call(Cpu& cpu, Thread& t) {
     t.reply = &reply;
     t.state = ThreadState::Replying;
     t.granted = slot->rights & rights::kGrant;
+    if (lend) set_sched(to, t.sched);
     switch_to(cpu, t, to);
     return true;
 }
@@ -87,7 +90,6 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     if (!can_switch(cpu, to) || cpu.need_schedule != 0) return false;
     if (e.head != nullptr && e.receivers == 0) return false;     // the next caller waits already
     if (t.bound != nullptr && t.bound->bits != 0) return false;
-    if (passive(t)) return false;                                // has lent time to give back
 
     if (to.in_fault == 0) {
         copy_message(u, to.user);
@@ -105,6 +107,7 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     e.tail = &t;
     e.receivers = 1;
     t.state = ThreadState::Receiving;
+    if (passive(t)) set_sched(t, nullptr);                       // gives back what it was lent
     switch_to(cpu, t, to);
     return true;
 }
