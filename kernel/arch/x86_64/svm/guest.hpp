@@ -21,7 +21,7 @@ struct Guest {
     uint32_t last_cpu;        // 1 + number; 0: never ran
     uint32_t debug_live;      // DR0-3 are in the CPU: not intercepted
     uint32_t flush;           // the VMM asked for a flush, or the nested root changed
-    uint32_t spare;
+    uint32_t changed;         // flush or TSC_AUX: what run() may otherwise take as it was
     uint64_t want;            // groups to save at exits
     alignas(64) uint8_t fpu[];
 };

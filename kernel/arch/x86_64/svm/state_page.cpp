@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/arch/x86_64/svm/state_page.hpp"
 
+#include <initializer_list>
+
 #include "kernel/arch/x86_64/cpu.hpp"
 
 namespace bulkhead::arch::svm {
@@ -173,6 +175,7 @@ void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
         vmcb.sysenter_esp = in.sysenter_esp;
         vmcb.sysenter_eip = in.sysenter_eip;
         guest.tsc_aux = in.tsc_aux & 0xffffffff;
+        guest.changed = 1;
     }
     if ((in.dirty & VcpuState::kDebug) != 0) {
         vmcb.dr6 = in.dr6;
@@ -210,7 +213,7 @@ void load_controls(Vmcb& vmcb, Guest& guest, const VcpuState& page) {
     }
     vmcb.interrupt_shadow = once(page.interrupt_shadow) & 1;
     guest.want = once(page.want) & VcpuState::kAllGroups;
-    if ((flags & VcpuState::kFlushTlb) != 0) guest.flush = 1;
+    if ((flags & VcpuState::kFlushTlb) != 0) guest.changed = guest.flush = 1;
 }
 
 bool raised_again_by_its_instruction(uint64_t interrupted) {
@@ -220,42 +223,37 @@ bool raised_again_by_its_instruction(uint64_t interrupted) {
 
 uint64_t interrupted_event(uint64_t info) { return (info & event::kValid) != 0 && !raised_again_by_its_instruction(info) ? info : 0; }
 
-// Which exits are of an instruction, so that NRIP tells where the next one is (APM 15.7.1); other exits may hold garbage there.
-bool next_rip_valid(uint32_t code) {
-    return code == exit::kCpuid || code == exit::kHlt || code == exit::kMsr || code == exit::kVmmcall || code == exit::kPause || code == exit::kXsetbv || code == exit::kRdtsc ||
-           code == exit::kWbinvd || code == exit::kInvd || code == exit::kMonitor || code == exit::kMwait || code == exit::kMwaitArmed || code == exit::kRdpru ||
-           code == exit::kInvlpga || (code >= exit::kVmrun && code <= exit::kSkinit);
+// What an exit code means, for codes from kExitTableFirst on. Some exits are of an instruction, so that NRIP tells where the next
+// one is (APM 15.7.1); other exits may hold garbage there.
+struct ExitMeaning {
+    ExitReason reason = ExitReason::Other;
+    bool next_rip = false;
+};
+constexpr uint32_t kExitTableFirst = exit::kException, kExitTableEnd = exit::kRdpru + 1;
+struct ExitTable {
+    ExitMeaning entry[kExitTableEnd - kExitTableFirst];
+    constexpr ExitMeaning& operator[](uint32_t code) { return entry[code - kExitTableFirst]; }
+    constexpr const ExitMeaning& operator[](uint32_t code) const { return entry[code - kExitTableFirst]; }
+};
+constexpr ExitTable make_exit_table() {
+    ExitTable t;
+    for (uint32_t v = 0; v < 32; ++v) t[exit::kException + v] = {ExitReason::Exception, false};
+    t[exit::kVintr] = {ExitReason::InterruptWindow, false};
+    t[exit::kCpuid] = {ExitReason::Cpuid, true};
+    t[exit::kHlt] = {ExitReason::Hlt, true};
+    t[exit::kIo] = {ExitReason::Io, false};
+    t[exit::kMsr] = {ExitReason::MsrRead, true};
+    t[exit::kVmmcall] = {ExitReason::Hypercall, true};
+    t[exit::kShutdown] = {ExitReason::Shutdown, false};
+    t[exit::kXsetbv] = {ExitReason::Xsetbv, true};
+    t[exit::kPause] = {ExitReason::Pause, true};
+    t[exit::kWbinvd] = t[exit::kInvd] = {ExitReason::Wbinvd, true};
+    t[exit::kMonitor] = t[exit::kMwait] = t[exit::kMwaitArmed] = {ExitReason::Monitor, true};
+    t[exit::kRdtsc] = {ExitReason::Rdtsc, true};
+    for (const uint32_t code : {exit::kInvlpga, exit::kVmrun, exit::kVmload, exit::kVmsave, exit::kStgi, exit::kClgi, exit::kSkinit, exit::kRdpru}) t[code] = {ExitReason::VirtInstruction, true};
+    return t;
 }
-
-ExitReason reason_of(uint32_t code, uint64_t info1) {
-    switch (code) {
-        case exit::kVintr: return ExitReason::InterruptWindow;
-        case exit::kCpuid: return ExitReason::Cpuid;
-        case exit::kHlt: return ExitReason::Hlt;
-        case exit::kIo: return ExitReason::Io;
-        case exit::kMsr: return (info1 & 1) != 0 ? ExitReason::MsrWrite : ExitReason::MsrRead;
-        case exit::kVmmcall: return ExitReason::Hypercall;
-        case exit::kNestedPageFault: return ExitReason::NestedFault;
-        case exit::kShutdown: return ExitReason::Shutdown;
-        case exit::kXsetbv: return ExitReason::Xsetbv;
-        case exit::kPause: return ExitReason::Pause;
-        case exit::kWbinvd:
-        case exit::kInvd: return ExitReason::Wbinvd;
-        case exit::kMonitor:
-        case exit::kMwait:
-        case exit::kMwaitArmed: return ExitReason::Monitor;
-        case exit::kRdtsc: return ExitReason::Rdtsc;
-        case exit::kInvlpga:
-        case exit::kVmrun:
-        case exit::kVmload:
-        case exit::kVmsave:
-        case exit::kStgi:
-        case exit::kClgi:
-        case exit::kSkinit:
-        case exit::kRdpru: return ExitReason::VirtInstruction;
-        default: return code >= exit::kException && code < exit::kException + 32 ? ExitReason::Exception : ExitReason::Other;
-    }
-}
+constexpr ExitTable kExits = make_exit_table();
 
 // APM 15.10.2: EXITINFO1 of IOIO.
 void save_io(const Vmcb& vmcb, VcpuState& page) {
@@ -307,7 +305,7 @@ abi::Status load_state(Area& area, VcpuState& page, const Limits& machine, uint6
     vmcb.event_injection = inject;
     load_controls(vmcb, area.guest, page);
     if (inject != 0) page.inject = 0;
-    if (area.guest.flush != 0) page.flags = once(page.flags) & ~VcpuState::kFlushTlb;
+    if (area.guest.changed != 0) page.flags = once(page.flags) & ~VcpuState::kFlushTlb;
     return abi::Status::Ok;
 }
 
@@ -361,21 +359,28 @@ void save_state(const Area& area, VcpuState& page, uint64_t groups) {
 void save_exit(const Area& area, VcpuState& page, const Limits& machine) {
     const Vmcb& vmcb = area.vmcb;
     const uint32_t code = static_cast<uint32_t>(vmcb.exit_code);  // VMEXIT_INVALID may be stored as 32 bits
-    page.reason = reason_of(code, vmcb.exit_info1);
     page.exit_code = code;
     page.interrupted_event = interrupted_event(vmcb.exit_interrupt_info);
-    page.next_rip = machine.nrips && next_rip_valid(code) ? vmcb.next_rip : 0;
     page.fetched_bytes = 0;
-    if (code == exit::kIo) {
-        save_io(vmcb, page);
-        page.next_rip = vmcb.exit_info2;
-    } else if (code == exit::kNestedPageFault) {
+    if (code == exit::kNestedPageFault) {
+        page.reason = ExitReason::NestedFault;
+        page.next_rip = 0;
         page.guest_physical = vmcb.exit_info2;
         page.fault_flags = vmcb.exit_info1;
         if (machine.decode_assists) {
             page.fetched_bytes = vmcb.fetched_bytes & 15;
             for (unsigned i = 0; i < sizeof(page.instruction); ++i) page.instruction[i] = vmcb.instruction[i];
         }
+        return;
+    }
+    const ExitMeaning meaning = code - kExitTableFirst < kExitTableEnd - kExitTableFirst ? kExits[code] : ExitMeaning{};
+    page.reason = meaning.reason;
+    page.next_rip = meaning.next_rip && machine.nrips ? vmcb.next_rip : 0;
+    if (code == exit::kIo) {
+        save_io(vmcb, page);
+        page.next_rip = vmcb.exit_info2;
+    } else if (code == exit::kMsr && (vmcb.exit_info1 & 1) != 0) {
+        page.reason = ExitReason::MsrWrite;
     }
 }
 

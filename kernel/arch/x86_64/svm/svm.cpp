@@ -92,7 +92,6 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
         vmcb.clean &= ~clean::kNested;
         guest.flush = 1;
     }
-    vmcb.tlb_control = kTlbNothing;
     if (guest.flush == 0 && cpu.svm.asids.current(guest.asid, epoch)) return;
     guest.flush = 0;
     if (cpu.svm.asids.take(guest.asid, epoch) == AsidFlush::All) vmcb.tlb_control = kTlbFlushAll;
@@ -101,9 +100,11 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
     vmcb.clean &= ~clean::kAsid;
 }
 
-// What must be right in this CPU for this guest, beside the VMCB.
-void prepare_cpu(CpuLocal& cpu, Area& area, uint64_t tag) {
+// What must be right in this CPU for this guest, beside the VMCB's own state.
+[[gnu::noinline]] void prepare(CpuLocal& cpu, Area& area, core::PageTable& root, uint64_t tag) {
     Guest& guest = area.guest;
+    root.cpus |= cpu.bit;
+    prepare_asid(cpu, area, root);
     if (guest.last_cpu != cpu.core.id + 1) {
         guest.last_cpu = cpu.core.id + 1;
         area.vmcb.clean = 0;  // what this CPU may have cached of this VMCB is old (APM 15.15.1)
@@ -120,8 +121,13 @@ void prepare_cpu(CpuLocal& cpu, Area& area, uint64_t tag) {
         wrmsr(msr::kTscAux, guest.tsc_aux);
         ++cpu.counters.wrmsr;
     }
-    if (guest.debug_live != 0) load_debug_registers(guest);
-    fpu_switch(cpu, guest.fpu);
+    guest.changed = 0;
+    cpu.svm.last_guest = &guest;
+}
+
+// The guest ran last on this CPU and this CPU ran it last, with the same nested table, from which nothing was taken since.
+bool prepared(const CpuLocal& cpu, const Guest& guest, const core::PageTable& root) {
+    return cpu.svm.last_guest == &guest && guest.last_cpu == cpu.core.id + 1 && guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
 }
 
 void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
@@ -135,6 +141,7 @@ void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
     guest.xcr0 = left & features.xcr0;
     area.vmcb.clean = clean::kAll;
     area.vmcb.event_injection = 0;
+    area.vmcb.tlb_control = kTlbNothing;
     if (guest.debug_live != 0) put_debug_registers(area);
 }
 
@@ -143,6 +150,8 @@ enum class Next { Interrupts, Again, Vmm };
 Next sort_exit(Area& area) {
     Vmcb& vmcb = area.vmcb;
     const uint32_t code = static_cast<uint32_t>(vmcb.exit_code);
+    if (code > exit::kVintr) [[likely]]
+        return Next::Vmm;
     switch (code) {
         case exit::kIntr:
         case exit::kNmi:   // taken already, at STGI
@@ -200,9 +209,9 @@ void run(CpuLocal& cpu, core::Thread& thread) {
     core::Vcpu& vcpu = *thread.guest;
     Area& area = *static_cast<Area*>(vcpu.area());
     core::PageTable& root = *vcpu.guest_root;
-    root.cpus |= uint64_t{1} << cpu.core.id;
-    prepare_asid(cpu, area, root);
-    prepare_cpu(cpu, area, vcpu.header.tag);
+    if (!prepared(cpu, area.guest, root)) prepare(cpu, area, root, vcpu.header.tag);
+    if (area.guest.debug_live != 0) load_debug_registers(area.guest);
+    fpu_switch(cpu, area.guest.fpu);
     cpu.svm.guest_root = &root;
 
     // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and ends the run at once.
