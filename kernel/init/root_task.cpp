@@ -53,7 +53,7 @@ uint64_t build_stack(const LoadedElf& root, const LoadedElf& blob, uint64_t rand
     uint8_t* top = nullptr;
     for (uint64_t at = abi::kStackTop - kStackBytes; at < abi::kStackTop; at += kPage) top = static_cast<uint8_t*>(core::boot::map_page(at, abi::map::kRead | abi::map::kWrite));
     StackBuilder stack{top, abi::kStackTop - kPage};
-    constexpr char kName[] = "supervisor", kTunables[] = "GLIBC_TUNABLES=glibc.malloc.arena_max=1";
+    constexpr char kName[] = "supervisor", kTunables[] = "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
     const uint64_t seed[2] = {random, random * 0x94d049bb133111eb + 1};
     const uint64_t name = stack.bytes(kName, sizeof(kName)), tunables = stack.bytes(kTunables, sizeof(kTunables)), seed_at = stack.bytes(seed, sizeof(seed));
     constexpr uint64_t kPhdr = 3, kPhent = 4, kPhnum = 5, kPagesz = 6, kBase = 7, kEntry = 9, kSecure = 23, kRandom = 25, kExecfn = 31, kSysinfoEhdr = 33;

@@ -6,9 +6,7 @@ namespace bulkhead::runtime {
 namespace {
 
 constexpr unsigned kMaxOrder = 9;             // 2 MiB
-constexpr unsigned kFirstChunkBits = 18;      // 256, 256, 512 KiB, 1 MiB, then 2 MiB: aligned in the Untyped without gaps
 constexpr uint32_t kMaxSlots = 1u << 14;
-constexpr unsigned kObjectUntypedBits = 16;
 
 struct Chunk {
     CapAddr frame;
@@ -22,8 +20,9 @@ struct Frames {
     Chunk first_block[4];
     Chunk* block[kMaxBlocks];
     uint32_t chunks;
-    uint32_t grown;                           // chunks made by growth, for their size
     CapAddr objects;                          // Untyped for kernel objects
+    CapAddr slab;                             // see break_slab()
+    unsigned slab_next, slab_end;             // size in bits of its next chunk; of itself
     uint64_t slot_bits[kMaxSlots / 64];
     uint32_t slots, slots_used, slot_hint;
     uint64_t held, committed;
@@ -56,24 +55,34 @@ bool prepare_books() {
     return frames.block[block] != nullptr;
 }
 
-bool add_chunk(unsigned order) {
+bool make_chunk(CapAddr from, unsigned bits) {
     if (frames.chunks >= 4 && !frames.block[(frames.chunks - 4) / kChunksPerBlock]) return false;
     const CapAddr slot = allocate_slot();
     if (slot.is_null()) return false;
-    unsigned bits = frames.grown < 2 ? kFirstChunkBits : kFirstChunkBits + frames.grown - 1;
-    if (bits > abi::kLargePageBits) bits = abi::kLargePageBits;
-    if (bits < abi::kPageBits + order) bits = abi::kPageBits + order;
-    for (; bits >= abi::kPageBits + order; --bits) {
-        if (retype_any(abi::ObjectType::Frame, bits, slot) != Status::Ok) continue;
-        Chunk& chunk = chunk_at(frames.chunks++);
-        ++frames.grown;
-        chunk.frame = slot;
-        chunk.pages = chunk.free = static_cast<uint16_t>(1u << (bits - abi::kPageBits));
-        frames.held += uint64_t{1} << bits;
-        prepare_books();  // if it fails, the next add_chunk() does
-        return true;
+    const Status status = from.is_null() ? retype_any(abi::ObjectType::Frame, bits, slot)
+                                         : sys::retype(from, abi::ObjectType::Frame, bits, slot);
+    if (status != Status::Ok) {
+        free_slot(slot);
+        return false;
     }
-    free_slot(slot);
+    Chunk& chunk = chunk_at(frames.chunks++);
+    chunk.frame = slot;
+    chunk.pages = chunk.free = static_cast<uint16_t>(1u << (bits - abi::kPageBits));
+    frames.held += uint64_t{1} << bits;
+    prepare_books();  // if it fails, the next make_chunk() does
+    return true;
+}
+
+// Chunks of at least 2^order pages: first what is left of the slab, then of 2 MiB or whatever is there.
+bool add_chunk(unsigned order) {
+    const unsigned least = abi::kPageBits + order;
+    while (frames.slab_next < frames.slab_end) {
+        const unsigned bits = frames.slab_next++;
+        if (!make_chunk(frames.slab, bits)) return false;
+        if (bits >= least) return true;
+    }
+    for (unsigned bits = abi::kLargePageBits; bits >= least; --bits)
+        if (make_chunk(CapAddr{}, bits)) return true;
     return false;
 }
 
@@ -133,25 +142,39 @@ void free_slot(CapAddr slot) {
 
 // ---- objects ---------------------------------------------------------------------------------------------------------
 
+// An Untyped gives out memory upwards and aligned: whoever takes small and large pieces in turn loses what lies between. So everything is
+// taken by 2 MiB, and when objects need room, one such *slab* becomes a sixteenth for objects and chunks that double:
+//
+//      0      1/16   1/8     1/4            1/2                            1
+//     | objects | chunk | chunk | chunk      | chunk                       |
+static bool break_slab() {
+    const CapAddr slab = allocate_slot(), pool = allocate_slot();
+    if (!slab.is_null() && !pool.is_null()) {
+        for (unsigned bits = abi::kLargePageBits; bits >= abi::kPageBits + 4; --bits) {
+            if (retype_any(abi::ObjectType::Untyped, bits, slab) != Status::Ok) continue;
+            if (sys::retype(slab, abi::ObjectType::Untyped, bits - 4, pool) != Status::Ok) break;
+            frames.objects = pool;
+            frames.slab = slab;
+            frames.slab_next = bits - 4;
+            frames.slab_end = bits;
+            frames.held += uint64_t{1} << (bits - 4);
+            return true;
+        }
+    }
+    if (!pool.is_null()) free_slot(pool);
+    if (!slab.is_null()) free_slot(slab);
+    return false;
+}
+
 CapAddr create_object(abi::ObjectType type, uint64_t size) {
     const CapAddr slot = allocate_slot();
     if (slot.is_null()) return slot;
-    if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
-    // The pool is used up: the next one. What is left of the old one is less than an object.
-    for (unsigned bits = kObjectUntypedBits; bits >= abi::kPageBits; --bits) {
-        const CapAddr pool = allocate_slot();
-        if (pool.is_null()) break;
-        if (retype_any(abi::ObjectType::Untyped, bits, pool) != Status::Ok) {
-            free_slot(pool);
-            continue;
-        }
-        if (sys::retype(pool, type, size, slot) == Status::Ok) {
-            frames.objects = pool;
-            frames.held += uint64_t{1} << bits;
-            return slot;
-        }
-        cap::drop(sys::cap_delete(pool));
-        free_slot(pool);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
+        // What is left of the former slab becomes chunks (whose books may need objects, and so a new slab, themselves).
+        while (frames.slab_next < frames.slab_end && make_chunk(frames.slab, frames.slab_next++)) {}
+        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
+        if (!break_slab()) break;
     }
     free_slot(slot);
     return CapAddr{};

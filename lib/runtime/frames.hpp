@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Physical memory of the program: *chunks* (Frames of up to 2 MiB, retyped from the domain's Untypeds, never mapped themselves)
-// and *granules* (narrower children minted from a chunk, one capability and one mapping each, 4 KiB to 2 MiB). Freeing a
+// and *granules* (narrower children minted from a chunk, one capability and one mapping each, 4 KiB to 1 MiB). Freeing a
 // granule deletes that child, and the chunk's pages are free again; the books are bitmaps, so nothing fragments for good.
 // Pages that were used before are dirty: whoever takes them zeroes them. Under State::memory_lock.
 #pragma once

@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kPage = abi::kPageSize;
 constexpr uint64_t kBrkBytes = 2ull << 30, kSpaceBytes = 8ull << 30;
 constexpr uint64_t kBrkStep = 64 * 1024;  // brk grows by small steps: fewer, larger granules
+// 1 MiB: a granule of 2 MiB would be mapped without a leaf table, and giving back a part of it would need memory first.
+constexpr unsigned kMaxOrder = 8;
 
 // One word per page; 0: not committed. All pages of a granule have the granule's word.
 struct Entry {
@@ -99,29 +101,27 @@ bool commit_one(uint64_t page, unsigned order, uint8_t access) {
     return true;
 }
 
-// The granule at `page` becomes granules of one page each, with the same contents. False: no slots; nothing changed.
+// The granule at `page` becomes two of half its size, with the same contents. False: no slots; nothing changed.
+// Its leaf table is there (kMaxOrder), so mapping the halves needs no memory.
 bool split(uint64_t page) {
     const Entry whole = *entry_of(page, false);
     const Granule g = granule_of(whole);
-    const uint64_t pages = uint64_t{1} << g.order;
-    uint64_t made = 0;
-    Granule piece = g;
-    piece.order = 0;
-    cap::drop(sys::unmap(g.slot));
-    for (; made < pages; ++made) {
-        piece.page = static_cast<uint16_t>(g.page + made);
-        if (!mint_granule(piece)) break;
-        if (whole.access) cap::drop(map_frame(piece.slot, address_of(page + made), whole.access));
-        set_entries(page + made, piece, whole.access);
+    Granule half[2] = {g, g};
+    const uint64_t pages = uint64_t{1} << (g.order - 1);
+    half[1].page = static_cast<uint16_t>(g.page + pages);
+    half[0].order = half[1].order = static_cast<uint8_t>(g.order - 1);
+    if (!mint_granule(half[0])) return false;
+    if (!mint_granule(half[1])) {
+        delete_granule_cap(half[0]);
+        return false;
     }
-    if (made == pages) {
-        delete_granule_cap(g);
-        return true;
+    delete_granule_cap(g);  // unmaps it
+    for (unsigned i = 0; i < 2; ++i) {
+        const uint64_t at = page + i * pages;
+        if (whole.access) cap::drop(map_frame(half[i].slot, address_of(at), whole.access));
+        set_entries(at, half[i], whole.access);
     }
-    while (made-- > 0) delete_granule_cap(granule_of(*entry_of(page + made, false)));
-    if (whole.access) cap::drop(map_frame(g.slot, address_of(page), whole.access));
-    set_entries(page, g, whole.access);
-    return false;
+    return true;
 }
 
 // Calls visit(start page, entry) for every granule that touches [page, page + pages), after splitting those that stick out.
@@ -166,11 +166,11 @@ bool commit(uint64_t page, uint64_t pages, uint8_t access) {
             continue;
         }
         uint64_t run = 1;
-        while (at + run < end && run < 512 && !committed(at + run)) ++run;
-        unsigned order = at ? static_cast<unsigned>(__builtin_ctzll(at)) : 9;
+        while (at + run < end && run < uint64_t{1} << kMaxOrder && !committed(at + run)) ++run;
+        unsigned order = at ? static_cast<unsigned>(__builtin_ctzll(at)) : kMaxOrder;
         const unsigned fits = 63 - static_cast<unsigned>(__builtin_clzll(run));
         if (order > fits) order = fits;
-        if (order > 9) order = 9;
+        if (order > kMaxOrder) order = kMaxOrder;
         while (!commit_one(at, order, access))
             if (order-- == 0) return false;
         at += uint64_t{1} << order;
@@ -262,7 +262,7 @@ bool claim_addresses(uint64_t start, uint64_t pages) {
 // First fit, aligned as far as it helps to use large granules. 0: none (page 0 belongs to brk).
 uint64_t find_addresses(uint64_t pages) {
     const unsigned log = 63 - static_cast<unsigned>(__builtin_clzll(pages));
-    for (uint64_t alignment : {uint64_t{1} << (log > 9 ? 9 : log), uint64_t{1}})
+    for (uint64_t alignment : {uint64_t{1} << (log > kMaxOrder ? kMaxOrder : log), uint64_t{1}})
         for (const Extent* e = space.free; e; e = e->next) {
             const uint64_t start = round_up(e->start, alignment);
             if (start - e->start < e->pages && e->pages - (start - e->start) >= pages) return start;

@@ -28,7 +28,7 @@ bool StartPage::add(std::string_view name, uint32_t slot, abi::ObjectType type, 
 }
 
 uint64_t write_stack(std::span<std::byte> stack, uint64_t top, const StackInputs& in) {
-    static constexpr std::string_view kTunables = "GLIBC_TUNABLES=glibc.malloc.arena_max=1";
+    static constexpr std::string_view kTunables = "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
     uint64_t at = top;
     auto put = [&](const void* data, size_t bytes) {
         at -= bytes;
