@@ -65,6 +65,8 @@ void stock_up(Stock& stock) {
     }
 }
 
+constexpr uint64_t kOwnReserve = 8 << 20;   // for the supervisor's own growth
+
 // All free memory that the services do not need goes to the kept CNode of the domain with "free-memory", slots 1, 2, …
 void give_free_memory(Stock& stock, uint64_t keep_bytes) {
     for (const DomainSpec& spec : stock.manifest.services)
@@ -83,16 +85,6 @@ void give_free_memory(Stock& stock, uint64_t keep_bytes) {
                     stock.free_untypeds++;
                 }
         }
-}
-
-uint64_t memory_of_services(const Manifest& manifest) {
-    uint64_t bytes = 8 << 20;   // the supervisor's own growth
-    for (const DomainSpec& spec : manifest.services) {
-        bytes += std::bit_ceil(uint64_t{spec.memory_kib} * 1024);
-        for (const Grant& grant : spec.grants)
-            if (grant.type == GrantType::Keep) bytes += std::bit_ceil(uint64_t{grant.count} * 1024);
-    }
-    return bytes;
 }
 
 }  // namespace
@@ -122,9 +114,10 @@ int main() {
     if (!blob) stop("supervisor: the boot module 'blob': " + blob.error());
     static Stock stock{env, root, *manifest, *bootfs, bootfs_frames, blob_frames, *blob, new_object(env, abi::ObjectType::Endpoint, 0, "its mailbox"), {}, {}, {}, 0};
     stock_up(stock);
-    give_free_memory(stock, memory_of_services(*manifest));
     auto self = Supervisor::create(stock);
     if (!self) stop(self.error());
+    (*self)->reserve_services();
+    give_free_memory(stock, kOwnReserve);
     cap::log_line("supervisor: starting " + std::to_string(manifest->services.size()) + " services");
     (*self)->start_services();
     (*self)->run();

@@ -91,20 +91,21 @@ bool Supervisor::prepare_memory(Domain& domain) {
     return true;
 }
 
-void Supervisor::start_services() {
+void Supervisor::reserve_services() {
     for (const DomainSpec& spec : stock_.manifest.services) {
-        const uint32_t index = new_record();
-        Domain& domain = *domains_[index];
+        Domain& domain = *domains_[new_record()];
         domain.spec = &spec;
         domain.name = spec.name;
         domain.tag = spec.tag;
-        if (!prepare_memory(domain)) {
-            say("supervisor: " + spec.name + ": there is not enough memory for its " + std::to_string(spec.memory_kib) + " KiB (memory-kib in the manifest)");
-            domain.state = abi::DomainState::Failed;
-            continue;
-        }
-        start(index);
+        if (prepare_memory(domain)) continue;
+        say("supervisor: " + spec.name + ": there is not enough memory for its " + std::to_string(spec.memory_kib) + " KiB (memory-kib in the manifest)");
+        domain.state = abi::DomainState::Failed;
     }
+}
+
+void Supervisor::start_services() {
+    for (uint32_t i = 0; i < domains_.size(); i++)
+        if (domains_[i] && domains_[i]->state == abi::DomainState::Starting) start(i);
 }
 
 void Supervisor::start(uint32_t index) {

@@ -17,6 +17,8 @@ class Supervisor {
     // Objects that the supervisor needs for itself; fails with a sentence.
     static std::expected<std::unique_ptr<Supervisor>, std::string> create(Stock& stock);
 
+    // Takes the memory of all services, so that what is left can be given away; then starts them.
+    void reserve_services();
     void start_services();
     [[noreturn]] void run();
 
