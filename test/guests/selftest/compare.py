@@ -52,8 +52,8 @@ def on_bulkhead(program, kernel, blob, cpu, last):
 
 def main():
     program, kernel, blob, cpu, *expected = sys.argv[1:]
-    if cpu == "EPYC":
-        cpu = "EPYC,+svm,+umip," + FLAGS
+    if cpu.startswith("EPYC"):
+        cpu += ",+svm,+umip," + FLAGS
     expected = expected or on_linux(program)
     got = [line for line in on_bulkhead(program, kernel, blob, cpu, expected[-1]) if not line.startswith("note: ")]
     for i, line in enumerate(expected):
