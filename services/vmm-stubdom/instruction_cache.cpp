@@ -12,6 +12,7 @@ bool is_prefix(uint8_t byte, bool long_mode) {
     }
 }
 
+uint64_t mask_of(unsigned bytes) { return bytes >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * bytes)) - 1; }
 PagingState paging(const abi::VcpuState& state) { return {state.cr0, state.cr3, state.cr4, state.efer}; }
 
 }  // namespace
@@ -53,18 +54,30 @@ unsigned InstructionCache::look(const abi::VcpuState& state, uint64_t linear) {
     while (prefixes < count && is_prefix(bytes[prefixes], long_mode)) ++prefixes;
     const unsigned opcode = measure(state.reason, bytes + prefixes, count - prefixes);
     const unsigned length = opcode ? prefixes + opcode : 0;
-    if (length == 0 || length > 8 || (linear & 0xfff) > 4096 - 8) return length;
-
-    const PageWalker walker{memory_, paging(state)};
-    const auto where = walker.translate(linear, Access::Execute, state.cpl == 3 ? Privilege::User : Privilege::Supervisor);
-    const auto page = where ? memory_.span(where->address, 8) : std::nullopt;
-    if (!page) return length;
-    Entry& e = entries_[(linear ^ (linear >> 6)) % kEntries];
-    const uint64_t mask = length == 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * length)) - 1;
+    if (length == 0 || length > 8) return length;
+    const std::byte* host = locate(state, linear);
+    if (!host) return length;
     uint64_t value = 0;
     std::memcpy(&value, bytes, length);
-    e = Entry{linear, state.cr3, page->data(), mask, value, state.reason, static_cast<uint8_t>(length)};
+    entries_[slot(linear)] = Entry{linear, state.cr3, host, mask_of(length), value, state.reason, static_cast<uint8_t>(length)};
     return length;
+}
+
+const std::byte* InstructionCache::locate(const abi::VcpuState& state, uint64_t linear) const {
+    if ((linear & 0xfff) > 4096 - 8) return nullptr;
+    const PageWalker walker{memory_, paging(state)};
+    const auto where = walker.translate(linear, Access::Execute, state.cpl == 3 ? Privilege::User : Privilege::Supervisor);
+    const auto bytes = where ? memory_.span(where->address, 8) : std::nullopt;
+    return bytes ? bytes->data() : nullptr;
+}
+
+void InstructionCache::keep_access(const abi::VcpuState& state, uint64_t linear, const uint8_t* bytes, const Instruction& instruction) {
+    if (instruction.length > 8) return;
+    const std::byte* host = locate(state, linear);
+    if (!host) return;
+    uint64_t value = 0;
+    std::memcpy(&value, bytes, instruction.length);
+    accesses_[slot(linear)] = AccessEntry{linear, state.cr3, host, mask_of(instruction.length), value, instruction};
 }
 
 }  // namespace bulkhead::vmm

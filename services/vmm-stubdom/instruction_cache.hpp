@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "abi/vcpu.hpp"
+#include "services/vmm-stubdom/decoder/instruction.hpp"
 #include "services/vmm-stubdom/memory/page_walker.hpp"
 
 namespace bulkhead::vmm {
@@ -21,10 +22,16 @@ public:
 
     // Length of the instruction at `linear`, or 0: the bytes cannot be fetched or are not what the exit says.
     unsigned length(const abi::VcpuState& state, uint64_t linear) {
-        const Entry& e = entries_[(linear ^ (linear >> 6)) % kEntries];
+        const Entry& e = entries_[slot(linear)];
         if (e.linear == linear && e.cr3 == state.cr3 && e.reason == state.reason && (load(e.host) & e.mask) == e.value) [[likely]] return e.length;
         return look(state, linear);
     }
+    // A decoded device access at `linear`, while its bytes are still there; 64-bit kernel code only. nullptr: decode it, then keep it.
+    const Instruction* find_access(const abi::VcpuState& state, uint64_t linear) const {
+        const AccessEntry& e = accesses_[slot(linear)];
+        return e.linear == linear && e.cr3 == state.cr3 && (load(e.host) & e.mask) == e.value ? &e.instruction : nullptr;
+    }
+    void keep_access(const abi::VcpuState& state, uint64_t linear, const uint8_t* bytes, const Instruction& instruction);
     // Raw bytes at the instruction, for decoding and for messages; fewer than 15 at the end of what is mapped.
     unsigned fetch(const abi::VcpuState& state, uint64_t linear, uint8_t (&bytes)[15]) const;
 
@@ -37,6 +44,15 @@ private:
         abi::ExitReason reason = abi::ExitReason::None;
         uint8_t length = 0;
     };
+    struct AccessEntry {
+        uint64_t linear = ~uint64_t{0}, cr3 = 0;
+        const std::byte* host = nullptr;
+        uint64_t mask = 0, value = 0;
+        Instruction instruction;
+    };
+    static unsigned slot(uint64_t linear) { return static_cast<unsigned>(linear ^ (linear >> 6)) % kEntries; }
+    // Where the eight bytes at `linear` lie; nullptr if they cross a page or are not mapped.
+    const std::byte* locate(const abi::VcpuState& state, uint64_t linear) const;
     static uint64_t load(const std::byte* at) {
         uint64_t value;
         std::memcpy(&value, at, sizeof value);
@@ -47,6 +63,7 @@ private:
 
     const GuestMemory& memory_;
     std::array<Entry, kEntries> entries_{};
+    std::array<AccessEntry, kEntries> accesses_{};
 };
 
 }  // namespace bulkhead::vmm

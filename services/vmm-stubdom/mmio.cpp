@@ -104,27 +104,34 @@ MmioExit cannot(const uint8_t* bytes, unsigned count, const VcpuState& s) {
     return {MmioExit::Cannot, text + part};
 }
 
+bool carry_out(Vm& vm, Vcpu& vcpu, const Instruction& i, CpuMode mode) {
+    VcpuState& s = vcpu.state();
+    Bus bus{vcpu};
+    const MmioResult result = i.operation == Operation::Movs ? move_string(vm, vcpu, i, mode) : emulate_mmio(i, GuestRegisters{s.gpr}, s.rflags, GuestPhys{s.guest_physical}, bus);
+    if (result == MmioResult::Done) vcpu.finish_instruction(s.rip + i.length);
+    return result != MmioResult::Unsupported;
+}
+
 }  // namespace
 
 MmioExit handle_mmio(Vm& vm, Vcpu& vcpu, uint64_t linear_rip) {
     VcpuState& s = vcpu.state();
-    uint8_t bytes[15];
+    const bool in_walk = (s.fault_flags & kFaultInTableWalk) != 0;
     const CpuMode mode = mode_of(vcpu);
+    // The kernel's accesses to its LAPIC: a few places, again and again.
+    const bool kernel_code = mode == CpuMode::Bits64 && s.cpl == 0;
+    if (kernel_code && !in_walk)
+        if (const Instruction* known = vcpu.instructions().find_access(s, linear_rip); known && carry_out(vm, vcpu, *known, mode)) return {};
+
+    uint8_t bytes[15];
     const unsigned count = vcpu.instructions().fetch(s, linear_rip, bytes);
-    if (s.fault_flags & kFaultInTableWalk) return cannot(bytes, count, s);
+    if (in_walk) return cannot(bytes, count, s);
     if (count == 0) return {MmioExit::Retry};
-    const auto decoded = vcpu.decode_cache().decode(linear_rip, s.cr3, mode, std::as_bytes(std::span{bytes}).first(count));
+    const auto decoded = decode(std::as_bytes(std::span{bytes}).first(count), mode);
     if (!decoded) return cannot(bytes, count, s);
-    Bus bus{vcpu};
-    const MmioResult result = decoded->operation == Operation::Movs
-                                  ? move_string(vm, vcpu, *decoded, mode)
-                                  : emulate_mmio(*decoded, GuestRegisters{s.gpr}, s.rflags, GuestPhys{s.guest_physical}, bus);
-    switch (result) {
-    case MmioResult::Done: vcpu.finish_instruction(s.rip + decoded->length); return {};
-    case MmioResult::Again: return {};
-    case MmioResult::Unsupported: break;
-    }
-    return cannot(bytes, count, s);
+    if (kernel_code) vcpu.instructions().keep_access(s, linear_rip, bytes, *decoded);
+    if (!carry_out(vm, vcpu, *decoded, mode)) return cannot(bytes, count, s);
+    return {};
 }
 
 }  // namespace bulkhead::vmm

@@ -11,7 +11,6 @@
 #include <string>
 
 #include "services/vmm-stubdom/cpu_port.hpp"
-#include "services/vmm-stubdom/decoder/decode_cache.hpp"
 #include "services/vmm-stubdom/instruction_cache.hpp"
 #include "services/vmm-stubdom/lapic.hpp"
 #include "services/vmm-stubdom/msr_policy.hpp"
@@ -48,7 +47,6 @@ public:
     CpuPort& port() { return port_; }
     abi::VcpuState& state() { return state_; }
     InstructionCache& instructions() { return instructions_; }
-    DecodeCache& decode_cache() { return decode_cache_; }
     TraceRing& trace() { return trace_; }
 
     // Before the first run
@@ -101,7 +99,6 @@ private:
     MsrPolicy msrs_;
     VcpuClock clock_;
     InstructionCache instructions_;
-    DecodeCache decode_cache_;
     TraceRing trace_;
 
     std::atomic<uint32_t> requests_{0};

@@ -381,6 +381,10 @@ TEST_CASE("guest: the LAPIC page by MOV, and an instruction that cannot be emula
     CHECK(g.vcpu().lapic().software_enabled());
     fault(kLapicBase + 0x30, false, {0x8b, 0x87, 0x30, 0, 0, 0});
     CHECK(g.state().gpr[0] == 0x50014);
+    g.state().gpr[0] = 0;
+    fault(kLapicBase + 0x30, false, {0x8b, 0x87, 0x30, 0, 0, 0});  // known by now, not decoded again
+    CHECK(g.state().gpr[0] == 0x50014);
+    CHECK(g.state().rip == FakeGuest::kCode + 6);
     fault(0xfed00000, false, {0x48, 0x8b, 0x07});
     CHECK(g.state().gpr[0] == ~0ull);
     g.state().gpr[0] = 0xf0;
