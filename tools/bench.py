@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 
+import bench_sessions
 import image
 from common import BUILD, LOGS, ROOT, Failure, run, say
 from machine import Machine
@@ -22,14 +23,13 @@ LINE = re.compile(r"^(?:\S.*)?\bBENCH ([a-z0-9_]+\.[A-Za-z0-9_]+) ([0-9]+(?:\.[0
 
 # Groups that share a machine run on one. `root`: a program that boots in place of the supervisor, `manifest`: a device tree of the
 # build; both print BENCH lines by themselves, and each of their programs closes with BENCH-END; `files`: of the build, for the
-# bootfs; `commands`: typed at the dom0 prompt, whose output holds BENCH lines.
+# bootfs; `session`: talks at the dom0 prompt, after which BENCH lines may stand on the console, and returns what it worked out itself.
 MACHINES = (
-    {"groups": ("kernel",), "root": "test/bench/kernel_bench", "memory": 512, "timeout": 60},
+    {"groups": ("kernel", "domain"), "root": "test/bench/kernel_bench", "memory": 1024, "timeout": 60},
     {"groups": ("ring", "guest"), "manifest": "test/bench/bench.dtb", "memory": 1024, "timeout": 120, "ends": 2,
      "files": {"stubdom/ring_bench": BUILD / "test/bench/ring_bench", "kernel": BUILD / "test/guests/bench/bench-guest", "guest.cfg": "memory = 64\nvcpus = 1\n"}},
-    {"groups": ("system",), "commands": ("bench system",), "auto": False, "memory": 512, "timeout": 300},
-    {"groups": ("guest", "xenstore"), "commands": ("bench guest", "bench xenstore"), "auto": False, "memory": 1024, "timeout": 600},
-    {"groups": ("domain",), "commands": ("bench domain",), "auto": False, "memory": 4096, "timeout": 1800},
+    {"groups": ("system", "xenstore"), "session": bench_sessions.idle_and_xenstore, "memory": 512, "timeout": 300},
+    {"groups": ("domain",), "session": bench_sessions.domains, "memory": 4096, "timeout": 300, "files": bench_sessions.DOMAIN_FILES},
 )
 
 
@@ -46,7 +46,7 @@ def main(groups, json_file):
     measured = _of_the_build() if "kernel" in groups else {}
     for machine in MACHINES:
         if groups & set(machine["groups"]):
-            measured |= _boot(machine, groups)
+            measured |= _boot(machine, measured)
     names = {row["name"] for row in wanted}
     wanted += [{"name": n, "unit": m["unit"], "target": None, "peer": None, "peer_value": None} for n, m in measured.items() if n not in names and n.split(".")[0] in groups]
     rows = [row | {"value": measured.get(row["name"], {}).get("value"), "counts": measured.get(row["name"], {}).get("counts", {})} for row in wanted]
@@ -73,21 +73,17 @@ def parse(line):
     return found[1], {"value": int(value) if value.is_integer() else value, "unit": found[3], "counts": counts}
 
 
-def _boot(how, groups):
+def _boot(how, measured):
     """Boots one machine and returns what it reported; a machine that fails is told, and what it did not report stays unmeasured."""
     name = "-".join(how["groups"])
+    computed = {}
     try:
         manifest = how.get("manifest", image.MANIFEST)
-        made = image.Image(auto=how.get("auto", False), manifest=manifest, root=how.get("root"), files=how.get("files")).prepare()
+        made = image.Image(auto=False, manifest=manifest, root=how.get("root"), files=how.get("files")).prepare()
         with Machine(made, cpus=1, memory=how["memory"], icount=True, log=LOGS / f"bench-{name}.log") as machine:
-            if "commands" in how:
+            if "session" in how:
                 machine.boot_to_prompt(how["timeout"])
-                for command in how["commands"]:
-                    if command.split()[-1] in groups:
-                        _, status = machine.cmd(command, how["timeout"])
-                        if status:
-                            say(f"`{command}` ended with status {status}{machine.tail(10)}")
-                machine.send("poweroff\n")
+                computed = how["session"](machine, measured)
             else:
                 for _ in range(how.get("ends", 1)):
                     machine.expect(r"\bBENCH-END\b", how["timeout"])
@@ -95,7 +91,7 @@ def _boot(how, groups):
     except Failure as failure:
         say(f"the benchmark machine '{name}' reported nothing: {failure}")
         return {}
-    return dict(found for found in map(parse, lines) if found)
+    return dict(found for found in map(parse, lines) if found) | {n: {"value": v, "unit": u, "counts": {}} for n, (v, u) in computed.items()}
 
 
 def _of_the_build():

@@ -10,6 +10,7 @@ int main() {
     bench::notification_benchmarks();
     bench::fault_benchmarks();
     bench::vcpu_benchmarks();
+    bench::memory_benchmarks();
     cap::log_line("BENCH-END");
     for (;;) cap::drop(cap::sys::thread_suspend(cap::kMainThread));
 }

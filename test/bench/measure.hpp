@@ -60,6 +60,7 @@ void measure(const char* name, Operation&& operation, unsigned divisor = 1) {
 void call_benchmarks();
 void notification_benchmarks();
 void fault_benchmarks();
+void memory_benchmarks();
 void vcpu_benchmarks();
 
 }  // namespace bulkhead::bench

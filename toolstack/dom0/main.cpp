@@ -62,6 +62,7 @@ class Dom0 {
         greet(problem);
         guests_.recover();
         if (start_.incarnation == 0) start_guests();
+        tell_time();
         shell::Shell shell{machine_, console_};
         shell.run();
     }
@@ -75,6 +76,13 @@ class Dom0 {
         if (!store_.up()) text += "dom0: xenstore does not answer; guests cannot be started without it (`stubdom list`).\n";
         if (!platform_.up()) text += "dom0: platform does not answer; there is no wall clock and no power-off (`stubdom list`).\n";
         screen_.print(text);
+    }
+
+    // Of the machine's start, where the counter starts with it (an emulator's does; firmware may have set it otherwise).
+    void tell_time() {
+        const abi::KernelInfo& kernel = loop_.env().kernel;
+        const std::uint64_t now = cap::read_tsc(), ms = kernel.tsc_khz ? (now - kernel.boot_tsc) / kernel.tsc_khz : 0;
+        cap::log_line(xl::format("dom0: at its prompt, %llu ms after the kernel's start, tsc=%llu", static_cast<unsigned long long>(ms), static_cast<unsigned long long>(now)));
     }
 
     void start_guests() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small conveniences for people and scripts: echo, cat, ls, sleep, true, false.
+// Small conveniences for people and scripts: echo, cat, ls, sleep, tsc, true, false.
 #include "toolstack/dom0/shell/shell.hpp"
 #include "toolstack/xl/path.hpp"
 
@@ -88,6 +88,17 @@ int sleep(Context& context, Words words) {
     return xl::kSuccess;
 }
 
+// The same clock that guests see, and the memory: what benchmarks put before and after a command (tools/bench.py).
+int tsc(Context& context, Words words) {
+    if (words.size() != 1) return usage(context, "tsc");
+    const auto machine = context.backend.physinfo();
+    if (!machine) return xl::report(context, "tsc", machine.error());
+    context.console.print(xl::format("tsc=%llu free_kib=%llu total_kib=%llu\n", static_cast<unsigned long long>(__builtin_ia32_rdtsc()),
+                                     static_cast<unsigned long long>(machine->free_memory_kib),
+                                     static_cast<unsigned long long>(machine->total_memory_kib)));
+    return xl::kSuccess;
+}
+
 int succeed(Context&, Words) {
     return xl::kSuccess;
 }
@@ -100,6 +111,7 @@ constexpr ShellCommand kTable[] = {
     {"cat", "FILE ...", "print files of dom0's tree", cat},
     {"ls", "[DIR ...]", "list directories of dom0's tree", ls},
     {"sleep", "SECONDS", "wait", sleep},
+    {"tsc", "", "print the time-stamp counter and the machine's memory", tsc},
     {"true", "", "succeed", succeed},
     {"false", "", "fail", fail},
 };
