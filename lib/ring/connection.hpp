@@ -55,7 +55,7 @@ class Connection {
     const cap::CapAddr endpoint_;
     const ConnectOptions options_;
     unsigned bit_, tomb_bit_;
-    bool stale_tomb_ = false;  // a tombstone of a former channel may still be under way
+    bool stale_tomb_ = true;   // a tombstone of a former channel may still be under way: ours, or whoever's the bit was before
     bool buried_ = false;      // the tombstone of this channel was seen
     unsigned generation_ = 0;
     Handles handles_;
