@@ -79,6 +79,12 @@ void describe_machine(uint64_t tsc_khz, uint64_t boot_tsc) {
     machine.fault_gsi_limit = arch::ioapic::gsi_limit();
 }
 
+// The loader's code, tables and BootInfo are not needed any more: copied, or replaced.
+void take_loader_memory() {
+    for (uint32_t i = 0; i < boot_info.ranges; ++i)
+        if (boot_info.range[i].type == abi::MemoryType::Boot) boot_info.range[i].type = abi::MemoryType::Free;
+}
+
 // What lies behind a module in its last page is not the module's.
 void clear_module_tails() {
     for (uint32_t i = 0; i < boot_info.modules; ++i) {
@@ -114,6 +120,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     const uint64_t tsc_khz = calibrate_clocks();
     start_cpus(boot_info, memory);
     memory.finish();
+    take_loader_memory();
     clear_module_tails();
     arch::klog("kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ", arch::features.x2apic ? "x2APIC" : "xAPIC", arch::vcpu_available() ? ", SVM\n" : ", no virtualization\n");
 

@@ -162,16 +162,18 @@ void destroy_running(Resources& r, Worker& w, Shared& s) {
 
 }  // namespace
 
-void cross_cpu(Resources& r) {
+void cross_cpu(Resources& r, bool guests) {
     const CapAddr frame = r.make(abi::ObjectType::Frame, abi::kPageBits);
     auto& shared = *static_cast<Shared*>(r.map_here(frame, 4096));
     Worker worker = make_worker(r, 1);
     stop_and_go(r, worker, shared);
     shoot_down(r, worker, frame, shared);
-    const Guest guest = make_guest(r);
-    kicks(r, worker, guest, shared);
-    take_away(guest, shared);
-    destroy_running(r, worker, shared);
+    if (guests) {
+        const Guest guest = make_guest(r);
+        kicks(r, worker, guest, shared);
+        take_away(guest, shared);
+        destroy_running(r, worker, shared);
+    }
     check(sys::cap_delete(worker.thread) == Status::Ok, "delete a thread that runs there");
 }
 

@@ -5,5 +5,5 @@
 #include "test/guests/kernel-root/guest.hpp"
 
 namespace bulkhead::kernel_root {
-void cross_cpu(Resources&);
+void cross_cpu(Resources&, bool guests);
 }  // namespace bulkhead::kernel_root
