@@ -80,6 +80,8 @@ void setup_control_registers() {
     if (features.smep) cr4_value |= cr4::kSmep;
     if (features.smap) cr4_value |= cr4::kSmap;
     if (features.umip) cr4_value |= cr4::kUmip;
+    // CR3 has no PCID yet, as setting PCIDE wants (APM vol. 2, 5.5.1).
+    if (features.pcid) cr4_value |= cr4::kPcide;
     wrmsr(msr::kEfer, rdmsr(msr::kEfer) | efer::kSce | efer::kNxe);
     write_cr4(cr4_value);
     write_cr0(cr0::kPe | cr0::kMp | cr0::kNe | cr0::kWp | cr0::kAm | cr0::kPg | 0x10);  // caches on, TS clear; 0x10: ET

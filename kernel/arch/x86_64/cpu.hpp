@@ -76,6 +76,9 @@ inline constexpr uint32_t kApicBase = 0x1b, kTscDeadline = 0x6e0, kX2ApicFirst =
 namespace cr0 {
 inline constexpr uint64_t kPe = 1, kMp = 2, kEm = 4, kTs = 8, kNe = 1 << 5, kWp = 1 << 16, kAm = 1 << 18, kNw = 1 << 29, kCd = 1 << 30, kPg = 1ull << 31;
 }
+namespace cr3 {
+inline constexpr uint64_t kKeep = 1ull << 63;  // with CR4.PCIDE: do not flush
+}
 namespace cr4 {
 inline constexpr uint64_t kPae = 1 << 5, kMce = 1 << 6, kPge = 1 << 7, kOsFxsr = 1 << 9, kOsXmmExcpt = 1 << 10, kUmip = 1 << 11, kFsGsBase = 1 << 16, kPcide = 1 << 17,
                           kOsXsave = 1 << 18, kSmep = 1 << 20, kSmap = 1 << 21;

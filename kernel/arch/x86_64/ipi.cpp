@@ -78,10 +78,8 @@ bool lock_kernel_slow(CpuLocal& cpu, EntryKind kind, uint32_t ticket) {
 void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes) {
     CpuLocal& self = local();
     const bool guest = root.kind == abi::TableKind::Guest;
-    if (guest)
-        svm::flush_guest(root);
-    else
-        flush_host(self, &root, address, bytes);
+    advance_epoch(root);  // whoever loads it, or enters with it, from now on flushes
+    if (!guest) flush_host(self, &root, address, bytes);
     uint64_t others = root.cpus & ~(uint64_t{1} << self.core.id);
     for (uint64_t rest = others; rest != 0; rest &= rest - 1) {
         CpuLocal& target = *cpu_locals[__builtin_ctzll(rest)];

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernel/arch/x86_64/descriptor.hpp"
+#include "kernel/arch/x86_64/pcid.hpp"
 #include "kernel/arch/x86_64/svm/svm.hpp"
 #include "kernel/core/cpu.hpp"
 
@@ -34,6 +35,7 @@ struct CpuLocal {
     void* fpu_area;             // whose floating-point state the CPU holds: the loaded thread's, or its guest's
     core::PageTable* root;      // nullptr: the kernel's own root
     uint64_t bit;               // 1 << core.id
+    PcidCache pcids;
     uint64_t timer_deadline;    // as programmed; kDeadlineNever: off
     uint32_t apic_id;
 

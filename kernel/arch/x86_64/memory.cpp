@@ -3,6 +3,7 @@
 
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/local.hpp"
+#include "kernel/core/page_table.hpp"
 
 namespace bulkhead::arch {
 
@@ -29,9 +30,18 @@ void init_host_root(void* table) {
 void use_kernel_root(CpuLocal& cpu) {
     if (cpu.root == nullptr) return;
     cpu.root = nullptr;
-    write_cr3(kernel_memory.root_physical);
+    write_cr3(kernel_memory.root_physical | (features.pcid ? cr3::kKeep : 0));
     ++cpu.counters.cr3;
 }
+
+namespace {
+uint64_t last_epoch;  // kernel lock
+}
+uint64_t epoch_of(core::PageTable& root) {
+    if (root.arch_word[0] == 0) advance_epoch(root);
+    return root.arch_word[0];
+}
+void advance_epoch(core::PageTable& root) { root.arch_word[0] = ++last_epoch; }
 
 uint64_t now() { return rdtsc(); }
 

@@ -30,6 +30,10 @@ inline constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4, kWriteThrough = 8
 inline constexpr uint64_t kAddress = 0x000ffffffffff000;
 }
 
+// Host and guest roots carry an epoch in arch_word[0]: a number that no other root ever had, a new one after each removal.
+uint64_t epoch_of(core::PageTable& root);
+void advance_epoch(core::PageTable& root);
+
 void use_kernel_root(CpuLocal&);  // when idle, or when the loaded root is about to go
 
 }  // namespace bulkhead::arch

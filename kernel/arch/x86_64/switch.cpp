@@ -34,7 +34,12 @@ uint64_t exchange_user_gs_base(uint64_t next) {
 inline void load_root(CpuLocal& cpu, core::PageTable* root) {
     root->cpus |= cpu.bit;
     cpu.root = root;
-    write_cr3(direct_physical(root->entries()));
+    uint64_t value = direct_physical(root->entries());
+    if (features.pcid) {
+        const PcidCache::Choice choice = cpu.pcids.choose(root, epoch_of(*root));
+        value |= choice.pcid | (choice.keep ? cr3::kKeep : 0);
+    }
+    write_cr3(value);
     ++cpu.counters.cr3;
 }
 

@@ -28,15 +28,8 @@ namespace {
 
 alignas(4096) uint8_t iopm[kIopmBytes];
 alignas(4096) uint8_t msrpm[kMsrpmBytes];
-uint64_t last_epoch;  // lock; epochs are unique for ever, so a new root at an old address is not mistaken
-
 constexpr uint32_t kIbpbMsr = 0x49;
 bool has_ibpb;
-
-uint64_t epoch_of(core::PageTable& root) {
-    if (root.arch_word[0] == 0) root.arch_word[0] = ++last_epoch;
-    return root.arch_word[0];
-}
 
 uint64_t allowed_cr4() {
     constexpr uint64_t kAlways = 0x7ff;  // VME … OSXMMEXCPT
@@ -202,8 +195,6 @@ void enable(CpuLocal& cpu, uint64_t host_pages) {
     wrmsr(msr::kEfer, rdmsr(msr::kEfer) | efer::kSvme);
     wrmsr(msr::kVmHsavePa, cpu.svm.save_area);
 }
-
-void flush_guest(core::PageTable& root) { root.arch_word[0] = ++last_epoch; }
 
 void run(CpuLocal& cpu, core::Thread& thread) {
     core::Vcpu& vcpu = *thread.guest;

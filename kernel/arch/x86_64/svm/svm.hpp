@@ -29,7 +29,6 @@ struct HostState {
 void setup();                                            // boot CPU, once: permission maps, limits
 void enable(CpuLocal&, uint64_t host_pages);             // each CPU, once
 void run(CpuLocal&, core::Thread&);                      // enters thread.guest until something needs core; lock held before and after
-void flush_guest(core::PageTable&);                      // entering with this root takes a fresh ASID, on every CPU
 
 }  // namespace svm
 
