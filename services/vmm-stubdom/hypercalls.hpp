@@ -17,6 +17,7 @@ class Vm;
 class Vcpu;
 
 int64_t hypercall(Vm& vm, Vcpu& vcpu);
+constexpr bool is_pure_hypercall(uint64_t number) { return static_cast<uint32_t>(number) == 17; }  // xen_version: touches nothing but its arguments
 bool write_hypercall_page(Vm& vm, GuestPhys page);  // false: not RAM
 
 // What one hypercall works with.

@@ -55,7 +55,7 @@ unsigned InstructionCache::look(const abi::VcpuState& state, uint64_t linear) {
     const unsigned opcode = measure(state.reason, bytes + prefixes, count - prefixes);
     const unsigned length = opcode ? prefixes + opcode : 0;
     if (length == 0 || length > 8) return length;
-    const std::byte* host = locate(state, linear);
+    const std::byte* host = locate(state, linear, 8);
     if (!host) return length;
     uint64_t value = 0;
     std::memcpy(&value, bytes, length);
@@ -63,21 +63,24 @@ unsigned InstructionCache::look(const abi::VcpuState& state, uint64_t linear) {
     return length;
 }
 
-const std::byte* InstructionCache::locate(const abi::VcpuState& state, uint64_t linear) const {
-    if ((linear & 0xfff) > 4096 - 8) return nullptr;
+const std::byte* InstructionCache::locate(const abi::VcpuState& state, uint64_t linear, unsigned count) const {
+    if ((linear & 0xfff) > 4096 - count) return nullptr;
     const PageWalker walker{memory_, paging(state)};
     const auto where = walker.translate(linear, Access::Execute, state.cpl == 3 ? Privilege::User : Privilege::Supervisor);
-    const auto bytes = where ? memory_.span(where->address, 8) : std::nullopt;
+    const auto bytes = where ? memory_.span(where->address, count) : std::nullopt;
     return bytes ? bytes->data() : nullptr;
 }
 
 void InstructionCache::keep_access(const abi::VcpuState& state, uint64_t linear, const uint8_t* bytes, const Instruction& instruction) {
-    if (instruction.length > 8) return;
-    const std::byte* host = locate(state, linear);
+    const std::byte* host = locate(state, linear, 16);
     if (!host) return;
-    uint64_t value = 0;
-    std::memcpy(&value, bytes, instruction.length);
-    accesses_[slot(linear)] = AccessEntry{linear, state.cr3, host, mask_of(instruction.length), value, instruction};
+    AccessEntry e{linear, state.cr3, host, {}, {}, instruction};
+    const unsigned low = instruction.length < 8 ? instruction.length : 8, high = instruction.length - low;
+    e.mask[0] = mask_of(low);
+    e.mask[1] = mask_of(high);
+    std::memcpy(&e.value[0], bytes, low);
+    std::memcpy(&e.value[1], bytes + low, high);
+    accesses_[slot(linear)] = e;
 }
 
 }  // namespace bulkhead::vmm

@@ -29,7 +29,7 @@ public:
     // A decoded device access at `linear`, while its bytes are still there; 64-bit kernel code only. nullptr: decode it, then keep it.
     const Instruction* find_access(const abi::VcpuState& state, uint64_t linear) const {
         const AccessEntry& e = accesses_[slot(linear)];
-        return e.linear == linear && e.cr3 == state.cr3 && (load(e.host) & e.mask) == e.value ? &e.instruction : nullptr;
+        return e.linear == linear && e.cr3 == state.cr3 && (load(e.host) & e.mask[0]) == e.value[0] && (load(e.host + 8) & e.mask[1]) == e.value[1] ? &e.instruction : nullptr;
     }
     void keep_access(const abi::VcpuState& state, uint64_t linear, const uint8_t* bytes, const Instruction& instruction);
     // Raw bytes at the instruction, for decoding and for messages; fewer than 15 at the end of what is mapped.
@@ -46,13 +46,13 @@ private:
     };
     struct AccessEntry {
         uint64_t linear = ~uint64_t{0}, cr3 = 0;
-        const std::byte* host = nullptr;
-        uint64_t mask = 0, value = 0;
+        const std::byte* host = nullptr;  // sixteen readable bytes
+        uint64_t mask[2] = {}, value[2] = {};
         Instruction instruction;
     };
     static unsigned slot(uint64_t linear) { return static_cast<unsigned>(linear ^ (linear >> 6)) % kEntries; }
-    // Where the eight bytes at `linear` lie; nullptr if they cross a page or are not mapped.
-    const std::byte* locate(const abi::VcpuState& state, uint64_t linear) const;
+    // Where the `bytes` at `linear` lie; nullptr if they cross a page or are not mapped.
+    const std::byte* locate(const abi::VcpuState& state, uint64_t linear, unsigned bytes) const;
     static uint64_t load(const std::byte* at) {
         uint64_t value;
         std::memcpy(&value, at, sizeof value);

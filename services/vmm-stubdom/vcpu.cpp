@@ -76,7 +76,11 @@ bool Vcpu::step() {
     }
     prepare_entry();
     const uint64_t timers = clock_.deadline(), lapic_timer = lapic_.timer_deadline();
-    const ExitReason reason = port_.run(timers < lapic_timer ? timers : lapic_timer);
+    const uint64_t deadline = timers < lapic_timer ? timers : lapic_timer;
+    // An exit that changed nothing but registers needs no new decision: whatever another thread wants comes with a kick, which
+    // ends the next run at once, and an open request for the interrupt window stands.
+    ExitReason reason = port_.run(deadline);
+    while (!state_.interrupted_event && quick(reason)) reason = port_.run(deadline);
     if (state_.interrupted_event) [[unlikely]] reinject_interrupted();
     dispatch(reason);
     return true;

@@ -78,7 +78,9 @@ private:
     void reinject_interrupted();
 
     // vcpu_exits.cpp
+    bool quick(abi::ExitReason reason);  // carried out, without any effect on interrupts, timers or other vCPUs
     void dispatch(abi::ExitReason reason);
+    void note(abi::ExitReason reason);
     uint64_t next_rip();  // of the exiting instruction; 0: cannot tell, run the guest again
     uint64_t linear_rip();
     void on_cpuid();

@@ -37,8 +37,34 @@ uint64_t Vcpu::next_rip() {
     return based ? state_.rip + based : 0;
 }
 
+inline void Vcpu::note(ExitReason reason) {
+    uint64_t detail = state_.gpr[kRax];
+    if (reason == ExitReason::NestedFault) detail = state_.guest_physical;
+    if (reason == ExitReason::MsrRead || reason == ExitReason::MsrWrite) detail = state_.gpr[kRcx];
+    trace_.record(reason, state_.rip, detail);
+}
+
+bool Vcpu::quick(ExitReason reason) {
+    switch (reason) {
+    case ExitReason::Cpuid:
+        note(reason);
+        on_cpuid();
+        return true;
+    case ExitReason::MsrRead:
+        note(reason);
+        on_msr(false);
+        return true;
+    case ExitReason::Hypercall:
+        if (!is_pure_hypercall(state_.gpr[kRax])) return false;
+        note(reason);
+        on_hypercall();
+        return true;
+    default: return false;
+    }
+}
+
 void Vcpu::dispatch(ExitReason reason) {
-    trace_.record(reason, state_.rip, reason == ExitReason::NestedFault ? state_.guest_physical : state_.gpr[reason == ExitReason::MsrRead || reason == ExitReason::MsrWrite ? kRcx : kRax]);
+    note(reason);
     switch (reason) {
     case ExitReason::Cpuid: return on_cpuid();
     case ExitReason::Hypercall: return on_hypercall();

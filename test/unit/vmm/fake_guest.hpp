@@ -27,7 +27,8 @@ public:
         window = state_.want_window != 0;
         state_.next_rip = 0;
         state_.valid = abi::VcpuState::kControl;
-        const abi::ExitReason reason = guest ? guest(state_) : abi::ExitReason::Notified;
+        const auto script = guest;  // may replace itself
+        const abi::ExitReason reason = script ? script(state_) : abi::ExitReason::Notified;
         state_.reason = reason;
         return reason;
     }
@@ -116,7 +117,11 @@ public:
     void exit(abi::ExitReason reason, std::vector<uint8_t> code, unsigned index = 0) {
         abi::VcpuState& s = state(index);
         if (!code.empty()) std::memcpy(ram_ + s.rip, code.data(), code.size());
-        cpus[index]->guest = [reason](abi::VcpuState&) { return reason; };
+        // Once; after a quick exit the vCPU enters the guest again in the same step.
+        cpus[index]->guest = [this, reason, index](abi::VcpuState&) {
+            cpus[index]->guest = nullptr;
+            return reason;
+        };
         vcpu(index).step();
         cpus[index]->guest = nullptr;
     }

@@ -314,8 +314,7 @@ TEST_CASE("guest: RDMSR and WRMSR, and #GP with an error code for the unknown") 
     g.state().gpr[1] = 0x12345;
     g.exit(ExitReason::MsrRead, {0x0f, 0x32});
     CHECK(g.state().rip == rip);
-    CHECK(g.state().inject == (external(13) | 3 << 8 | 1 << 11));
-    g.turn();
+    CHECK(g.cpus[0]->injected == (external(13) | 3 << 8 | 1 << 11));
     g.state().gpr[1] = 0x40000000;
     g.state().gpr[0] = 0x5000;
     g.state().gpr[2] = 0;
@@ -385,6 +384,12 @@ TEST_CASE("guest: the LAPIC page by MOV, and an instruction that cannot be emula
     fault(kLapicBase + 0x30, false, {0x8b, 0x87, 0x30, 0, 0, 0});  // known by now, not decoded again
     CHECK(g.state().gpr[0] == 0x50014);
     CHECK(g.state().rip == FakeGuest::kCode + 6);
+    for (int again = 0; again < 2; ++again) {
+        fault(kLapicBase + 0x30, false, {0xa1, 0x30, 0x00, 0xe0, 0xfe, 0, 0, 0, 0});  // nine bytes long
+        CHECK(g.state().gpr[0] == 0x50014);
+        CHECK(g.state().rip == FakeGuest::kCode + 9);
+        g.state().gpr[0] = 0;
+    }
     fault(0xfed00000, false, {0x48, 0x8b, 0x07});
     CHECK(g.state().gpr[0] == ~0ull);
     g.state().gpr[0] = 0xf0;
@@ -395,6 +400,24 @@ TEST_CASE("guest: the LAPIC page by MOV, and an instruction that cannot be emula
     CHECK(g.vm->report().text.find("vmm: guest: vcpu 0: cannot emulate 0f ae 07") == 0);
     CHECK(g.vm->report().text.find("at rip 0000000000100000") != std::string::npos);
     CHECK(g.logged.find("rax") != std::string::npos);
+}
+
+TEST_CASE("guest: after a quick exit a kick is seen at once, and the open window stands") {
+    FakeGuest g;
+    map_shared(g);
+    set_callback(g);
+    evtchn_bind_ipi_t ipi{0, 0};
+    REQUIRE(g.call_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, ipi) == 0);
+    g.state().rflags = 2;
+    g.vm->raise(ipi.port);
+    g.state().rip = FakeGuest::kCode;
+    g.exit(ExitReason::Cpuid, {0x0f, 0xa2});
+    CHECK(g.cpus[0]->window);
+    g.state().rflags = 0x202;
+    g.state().rip = FakeGuest::kCode;
+    g.exit(ExitReason::InterruptWindow, {});
+    g.turn();
+    CHECK(g.cpus[0]->injected == external(0xf3));
 }
 
 TEST_CASE("guest: a triple fault and XSETBV") {
