@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
+#include <map>
 
 namespace bulkhead::supervisor {
 namespace {
@@ -196,30 +196,52 @@ std::expected<std::vector<DomainSpec>, std::string> parse_domains(const void* fd
     return out;
 }
 
+std::string where(const DomainSpec& spec, bool is_template) { return "manifest: /" + std::string{is_template ? "templates/" : "services/"} + spec.name; }
+
+// Grants of a service that cannot be shared, or need another beside them.
+std::expected<void, std::string> check_grants(const Manifest& manifest) {
+    std::map<std::pair<GrantType, uint32_t>, std::string> once;
+    for (const auto& spec : manifest.services)
+        for (const auto& grant : spec.grants) {
+            const auto fail = [&](const std::string& why) { return Failure{where(spec, false) + "/" + grant.name + ": " + why}; };
+            if (grant.type == GrantType::FreeMemory && std::ranges::find(spec.grants, GrantType::KeepCNode, &Grant::type) == spec.grants.end())
+                return fail("needs a keep-cnode beside it");
+            if (grant.type != GrantType::Spawn && grant.type != GrantType::FreeMemory && grant.type != GrantType::IsaIrq) continue;
+            const auto [holder, first] = once.emplace(std::pair{grant.type, grant.first}, spec.name);
+            if (!first) return fail("is granted to /services/" + holder->second + " already");
+        }
+    for (const auto& spec : manifest.templates)
+        for (const auto& grant : spec.grants)
+            switch (grant.type) {
+                case GrantType::IsaIrq:
+                case GrantType::Keep:
+                case GrantType::KeepCNode:
+                case GrantType::Spawn:
+                case GrantType::FreeMemory: return Failure{where(spec, true) + "/" + grant.name + ": only a service can have this"};
+                default: break;
+            }
+    return {};
+}
+
 // What one node cannot tell: names are unique, every channel has an end, what exists once is granted once.
 std::expected<void, std::string> check_whole(const Manifest& manifest) {
-    std::array<std::string, std::numeric_limits<uint8_t>::max()> once;
-    auto where = [](const DomainSpec& spec, bool is_template) { return "manifest: /" + std::string{is_template ? "templates/" : "services/"} + spec.name; };
-    for (const auto& spec : manifest.services) {
+    for (const auto& spec : manifest.services)
         for (const auto& other : manifest.services) {
             if (&other == &spec) break;
             if (other.name == spec.name) return Failure{where(spec, false) + ": the name is used twice"};
             if (other.tag == spec.tag) return Failure{where(spec, false) + ": tag: " + std::to_string(spec.tag) + " is used by /services/" + other.name + " too"};
             if (!spec.accepts.empty() && other.accepts == spec.accepts) return Failure{where(spec, false) + ": accepts: '" + spec.accepts + "' is accepted by /services/" + other.name + " too"};
         }
-        for (const auto& grant : spec.grants) {
-            if (grant.type != GrantType::Spawn && grant.type != GrantType::FreeMemory) continue;
-            auto& holder = once[static_cast<uint8_t>(grant.type)];
-            if (!holder.empty()) return Failure{where(spec, false) + "/" + grant.name + ": is granted to /services/" + holder + " already"};
-            holder = spec.name;
-        }
+    for (const auto& spec : manifest.templates) {
+        const auto service = std::ranges::find(manifest.services, spec.accepts, &DomainSpec::accepts);
+        if (!spec.accepts.empty() && service != manifest.services.end()) return Failure{where(spec, true) + ": accepts: '" + spec.accepts + "' is accepted by /services/" + service->name};
     }
     for (const auto* list : {&manifest.services, &manifest.templates})
         for (const auto& spec : *list)
             for (const auto& target : spec.connects)
                 if (std::ranges::find(manifest.services, target.service, &DomainSpec::accepts) == manifest.services.end())
                     return Failure{where(spec, list == &manifest.templates) + ": connects: no service accepts '" + target.service + "'"};
-    return {};
+    return check_grants(manifest);
 }
 
 }  // namespace

@@ -92,6 +92,28 @@ TEST_CASE("manifest: mistakes are refused with the path of the node") {
           }) == "manifest: /services/b/s: is granted to /services/a already");
 }
 
+TEST_CASE("manifest: what cannot be shared or stands alone is refused") {
+    auto grant = [](const char* name, const char* type, std::initializer_list<std::pair<const char*, uint32_t>> numbers = {}) {
+        return [=](Tree& n) {
+            n.begin(name).text("type", type);
+            for (const auto& [key, value] : numbers) n.number(key, value);
+            n.end();
+        };
+    };
+    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}})).service("b", 2, grant("serial", "isa-irq", {{"irq", 4}})); }) ==
+          "manifest: /services/b/serial: is granted to /services/a already");
+    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}})).service("b", 2, grant("serial", "isa-irq", {{"irq", 3}})); }).empty());
+    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("memory", "free-memory")); }) == "manifest: /services/a/memory: needs a keep-cnode beside it");
+    Tree stolen;
+    stolen.begin("services").service("a", 1, [](Tree& n) { n.text("accepts", "console"); }).end();
+    stolen.begin("templates").begin("t").text("image", "x").number("priority", 9).number("vcpu-priority", 9).number("vcpus-max", 1).text("accepts", "console").end().end();
+    CHECK(parse_manifest(stolen.finish()).error() == "manifest: /templates/t: accepts: 'console' is accepted by /services/a");
+    Tree kept;
+    kept.begin("services").end().begin("templates").begin("t").text("image", "x").number("priority", 9).number("vcpu-priority", 9).number("vcpus-max", 1);
+    kept.begin("k").text("type", "keep").number("kib", 64).end().end().end();
+    CHECK(parse_manifest(kept.finish()).error() == "manifest: /templates/t/k: only a service can have this");
+}
+
 TEST_CASE("manifest: a blob that is no device tree, or a truncated one, is refused") {
     CHECK_FALSE(parse_manifest({}));
     std::vector<uint8_t> noise(4096, 0xd0);
