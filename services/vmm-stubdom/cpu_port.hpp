@@ -15,7 +15,7 @@ public:
     // The vCPU's own thread:
     virtual abi::VcpuState& state() = 0;
     virtual abi::ExitReason run(uint64_t deadline_tsc) = 0;  // enters the guest; None: the kernel refused what the VMM wrote
-    virtual void sync() = 0;                                 // fetches every group into the state page
+    virtual void sync() = 0;                                 // fetches every group into the state page, and changes nothing else there
     virtual void wait(uint64_t deadline_tsc) = 0;            // until kicked or the deadline; may return early
     virtual void yield() = 0;
     virtual uint64_t now_tsc() = 0;

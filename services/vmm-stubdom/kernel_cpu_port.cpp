@@ -46,14 +46,25 @@ ExitReason KernelCpuPort::run(uint64_t deadline_tsc) {
     return ExitReason::None;
 }
 
+// Whatever else the exit said is kept: the kernel treats this as an exit of its own, and would hand back an event that waits
+// for injection as an interrupted one.
 void KernelCpuPort::sync() {
-    state_->flags |= VcpuState::kSyncOnly;
+    VcpuState& s = *state_;
+    const ExitReason reason = s.reason;
+    const uint64_t inject = s.inject, interrupted = s.interrupted_event, next_rip = s.next_rip, exit_code = s.exit_code;
+    const uint8_t fetched = s.fetched_bytes;
+    s.inject = 0;
+    s.flags |= VcpuState::kSyncOnly;
     // A kick that is pending makes the call return at once: it is remembered by a new one, and the call repeated.
-    const ExitReason before = state_->reason;
     bool kicked = false;
     while (cap::sys::vcpu_run(vcpu_.address(), abi::kDeadlineNever).status == Status::Notified) kicked = true;
-    state_->flags &= ~VcpuState::kSyncOnly;
-    state_->reason = before;
+    s.flags &= ~VcpuState::kSyncOnly;
+    s.reason = reason;
+    s.inject = inject;
+    s.interrupted_event = interrupted;
+    s.next_rip = next_rip;
+    s.exit_code = exit_code;
+    s.fetched_bytes = fetched;
     if (kicked) kick();
 }
 

@@ -195,6 +195,15 @@ void Vcpu::inject_exception(uint8_t vector, bool has_error, uint32_t error) {
     state_.inject = event(vector, kTypeException) | (has_error ? kEventError | uint64_t{error} << 32 : 0);
 }
 
+// RFLAGS.TF: the CPU did not complete the instruction, so the trap after it is ours to raise.
+void Vcpu::single_step() {
+    constexpr uint64_t kSingleStep = 1 << 14;
+    if (!(state_.valid & VcpuState::kDebug)) port_.sync();
+    state_.dr6 |= kSingleStep;
+    state_.dirty |= VcpuState::kDebug;
+    if (!state_.inject) inject_exception(1);
+}
+
 void Vcpu::carry_out(const LapicAction& action) {
     if (action.kind == LapicAction::SendIpi) vm_.send_ipi(*this, action.ipi);
     // INIT cleared the IRR: an upcall vector posted before the LAPIC was enabled would be lost for good.

@@ -61,6 +61,7 @@ public:
     void finish_instruction(uint64_t next_rip) {
         state_.rip = next_rip;
         state_.interrupt_shadow = 0;  // it covers one instruction only
+        if (state_.rflags & 0x100) [[unlikely]] single_step();
     }
     void inject_exception(uint8_t vector, bool has_error = false, uint32_t error = 0);
     void carry_out(const LapicAction& action);
@@ -91,6 +92,7 @@ private:
     void on_nested_fault();
     void on_xsetbv();
     void on_exception();
+    void single_step();
     void set_low(unsigned gpr, uint32_t value) { state_.gpr[gpr] = value; }
 
     Vm& vm_;

@@ -2,6 +2,8 @@
 // A tiny fake guest that makes the hypercalls in the order in which Linux first uses them, and one exit of each kind.
 #include <catch2/catch.hpp>
 
+#include <random>
+
 #include "fake_guest.hpp"
 
 using namespace bulkhead::vmm;
@@ -418,6 +420,55 @@ TEST_CASE("guest: after a quick exit a kick is seen at once, and the open window
     g.exit(ExitReason::InterruptWindow, {});
     g.turn();
     CHECK(g.cpus[0]->injected == external(0xf3));
+}
+
+TEST_CASE("guest: an emulated instruction under TF ends with a single-step trap") {
+    FakeGuest g;
+    g.state().rflags = 0x302;
+    g.exit(ExitReason::Wbinvd, {0x0f, 0x09});
+    CHECK(g.state().rip == FakeGuest::kCode + 2);
+    CHECK(g.state().inject == (external(1) | 3 << 8));
+    CHECK((g.state().dr6 & 0x4000) != 0);
+}
+
+TEST_CASE("guest: random calls and exits harm nobody but the guest") {
+    std::mt19937_64 random{20261123};
+    const auto pick = [&](uint64_t n) { return random() % n; };
+    for (unsigned round = 0; round < 40; ++round) {
+        FakeGuest g{2};
+        for (unsigned i = 0; i < 500 && g.vm->run_state() == Vm::RunState::Running; ++i) {
+            const unsigned cpu = static_cast<unsigned>(pick(2));
+            if (g.vcpu(cpu).activity() == Vcpu::Activity::Down) g.long_mode(cpu);
+            VcpuState& s = g.state(cpu);
+            for (uint64_t at = 0; at < 64; at += 8) g.put(FakeGuest::kData + at, pick(3) ? pick(70) : random());
+            for (uint64_t& r : s.gpr) r = pick(3) == 0 ? random() : pick(2) ? FakeGuest::kData + pick(64) : pick(64);
+            s.rip = FakeGuest::kCode;
+            s.rflags = (random() & 0x8d5) | 2 | (pick(2) << 9);
+            const unsigned kind = static_cast<unsigned>(pick(8));
+            if (kind < 5) {
+                constexpr uint64_t kCalls[] = {__HYPERVISOR_memory_op, __HYPERVISOR_event_channel_op, __HYPERVISOR_vcpu_op, __HYPERVISOR_hvm_op,
+                                               __HYPERVISOR_grant_table_op, __HYPERVISOR_xen_version, __HYPERVISOR_vm_assist, __HYPERVISOR_console_io};
+                const uint64_t number = pick(20) ? kCalls[pick(std::size(kCalls))] : pick(64);
+                if (number == __HYPERVISOR_sched_op) continue;  // ends or blocks; has tests of its own
+                g.call(number, s.gpr[7], s.gpr[6], s.gpr[2], cpu);
+            } else if (kind == 5) {
+                s.guest_physical = pick(2) ? kLapicBase + pick(4096) : random() >> 12;
+                s.fault_flags = pick(2) * 2;
+                std::vector<uint8_t> code(15);
+                for (uint8_t& byte : code) byte = static_cast<uint8_t>(random());
+                constexpr uint8_t kMoves[] = {0x89, 0x8b, 0x88, 0xa4, 0xaa, 0x87, 0x0f, 0xc7};
+                code[0] = kMoves[pick(std::size(kMoves))];
+                g.exit(ExitReason::NestedFault, code, cpu);
+            } else if (kind == 6) {
+                s.gpr[1] = pick(2) ? 0x800 + pick(64) : random() >> pick(64);
+                g.exit(pick(2) ? ExitReason::MsrRead : ExitReason::MsrWrite, {0x0f, static_cast<uint8_t>(pick(2) ? 0x32 : 0x30)}, cpu);
+            } else {
+                g.now += random() >> (24 + pick(40));
+                g.exit(pick(2) ? ExitReason::Timeout : ExitReason::Cpuid, {0x0f, 0xa2}, cpu);
+            }
+        }
+    }
+    SUCCEED();
 }
 
 TEST_CASE("guest: a triple fault and XSETBV") {
