@@ -26,7 +26,9 @@ DOMAIN_FILES = {f"dom0/etc/xen/n{n}.cfg": _cfg(f"n{n}", 64) for n in range(MANY)
 def idle_and_xenstore(machine, _):
     """An idle machine right after its start; then a guest that asks xenstore."""
     idle = _stamp(machine)
-    found = {"system.idle_memory_bytes": ((idle["total_kib"] - idle["free_kib"]) * 1024, "bytes")}
+    used = (idle["total_kib"] - idle["free_kib"]) * 1024
+    # The boot archive stays in memory as dom0's disk; the guests' kernels in it (Xen's dom0 has them on a disk) are counted apart.
+    found = {"system.idle_memory_bytes": (used - machine.image.path("bootfs.cpio").stat().st_size, "bytes"), "system.idle_memory_with_boot_archive": (used, "bytes")}
     log = machine.type_line("xl dmesg", 60)
     stamp = re.search(r"at its prompt, \d+ ms after the kernel's start, tsc=(\d+)", log)
     if stamp:
@@ -56,7 +58,11 @@ def _to_userspace(machine, _):
     """From the command to the first process of Debian's cloud kernel, which tells the counter itself: a guest reads the machine's."""
     machine.send("tsc; xl create -c /etc/xen/linux.cfg\n")
     begin = int(machine.expect(r"tsc=(\d+) free", 30)[1])
-    end = int(machine.expect(r"GUEST-TSC (\d+)", 300)[1])
+    told = machine.expect(r"GUEST-TSC (\d+)|^xl: .*", 300)
+    if not told[1]:
+        machine.wait_prompt(30)
+        raise Failure(told[0])
+    end = int(told[1])
     machine.send("\x1d")
     machine.wait_prompt(30)
     machine.type_line("xl destroy linux", 60)
