@@ -59,9 +59,9 @@ def booted(name, **options):
 
 class TestMachine(machine.Machine):
     @classmethod
-    def create(cls, name, cfgs=(), files=None, auto=True, manifest=image.MANIFEST, options="", root=None, **how):
-        """cfgs: host xl.cfg files (paths), or {"name": text}; files: {"/etc/xen/bad.cfg": text or bytes} to appear in dom0; the rest: machine.Machine."""
-        files = {"dom0" + path: content for path, content in (files or {}).items()}
+    def create(cls, name, cfgs=(), files=None, auto=True, manifest=image.MANIFEST, options="", root=None, bootfs=None, **how):
+        """cfgs: host xl.cfg files (paths), or {"name": text}; files: {"/etc/xen/bad.cfg": text or bytes} to appear in dom0; bootfs: {"stubdom/x": path}, more files beside dom0's; the rest: machine.Machine."""
+        files = {"dom0" + path: content for path, content in (files or {}).items()} | (bootfs or {})
         if isinstance(cfgs, dict):
             for cfg, text in cfgs.items():
                 files[f"dom0/etc/xen/{cfg}.cfg"] = text

@@ -3,6 +3,7 @@
 nothing of the attacker is left. `test/attack` boots in place of the supervisor. If one fails, its seed repeats it."""
 import os
 
+from common import BUILD
 from harness import TestMachine, case
 
 MACHINE = None
@@ -27,3 +28,11 @@ def same_cpu(_):
 @case(f"{TRIES} system calls of an attacker on a CPU of its own change nothing of the victim")
 def other_cpu(_):
     _attack("attack-2", 2, False)
+
+
+@case("a dom0 that keeps a copy of all it ever held reads and changes nothing of what was spawned")
+def dishonest_dom0(_):
+    programs = {f"stubdom/{name}": BUILD / "test/attack" / name for name in ("dishonest_dom0", "pattern_vmm")}
+    with TestMachine.create("dishonest", manifest="test/attack/dishonest.dtb", bootfs=programs, auto=False, cpus=1, memory=512, icount=True) as m:
+        verdict = m.expect(r"DISHONEST ok (.*)|FAILED (.*)|supervisor: dom0 .*", 120)
+        assert verdict[1], verdict[0]
