@@ -14,7 +14,7 @@ using cap::CapAddr;
 using cap::Status;
 
 Connection::Connection(Hub& hub, CapAddr connect_endpoint, ConnectOptions options)
-    : hub_{hub}, endpoint_{connect_endpoint}, options_{options}, bit_{hub.share_bit()}, tomb_bit_{hub.share_bit()} {}
+    : hub_{hub}, endpoint_{connect_endpoint}, options_{options}, bit_{hub.share_bit()}, tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {}
 
 Connection::~Connection() {
     disconnect();

@@ -23,13 +23,18 @@ std::optional<unsigned> Hub::take_bit() {
     auto* const free = std::find(std::begin(users_), std::end(users_), 0);
     if (free == std::end(users_)) return std::nullopt;
     *free = 1;
+    use_[free - users_] = Use::Bell;
     return static_cast<unsigned>(free - users_);
 }
 
-unsigned Hub::share_bit() {
-    auto* const least = std::min_element(std::begin(users_), std::end(users_));
-    ++*least;
-    return static_cast<unsigned>(least - users_);
+// A free one, else the least used of its kind, else (all bits are of the other kind) the least used of all.
+unsigned Hub::share_bit(Use use) {
+    const auto rank = [&](unsigned bit) { return users_[bit] == 0 ? 0u : (use_[bit] == use ? 0u : 1u << 16) + users_[bit]; };
+    unsigned best = 0;
+    for (unsigned bit = 1; bit < kBits; ++bit)
+        if (rank(bit) < rank(best)) best = bit;
+    if (users_[best]++ == 0) use_[best] = use;
+    return best;
 }
 
 void Hub::give_bit(unsigned bit) {

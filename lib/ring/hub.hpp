@@ -21,9 +21,11 @@ class Hub {
     cap::Environment& env() { return *env_; }
     cap::CapAddr notification() const { return notification_.address(); }
 
-    // A bit of one's own; all 63 taken: bits are shared, round-robin, by those who say they can (doorbells are scanned).
+    // A bit of one's own; all 63 taken: bits are shared, round-robin, by those who say they can (doorbells are scanned). A tombstone
+    // shares with tombstones only: a bell that also rang the dead would make its sharers look for a death at every message.
+    enum class Use : uint8_t { Nothing, Bell, Tomb };
     std::optional<unsigned> take_bit();
-    unsigned share_bit();
+    unsigned share_bit(Use use = Use::Bell);
     void give_bit(unsigned bit);
 
     // A capability that signals `bit`.
@@ -51,6 +53,7 @@ class Hub {
     cap::Cap<cap::Notification> notification_;
     std::unique_ptr<std::atomic<uint64_t>> seen_;
     uint16_t users_[kBits] = {};
+    Use use_[kBits] = {};       // of bits that have users
 };
 
 // Capabilities that this side hands to the peer, by which the peer reaches it: a doorbell that can only be signalled, and a

@@ -12,7 +12,7 @@ using cap::CapAddr;
 using cap::Status;
 
 Listener::Listener(Hub& hub, CapAddr accept, Service& service, ListenOptions options, CapAddr thread)
-    : hub_{hub}, accept_{accept}, service_{service}, options_{options}, tomb_bit_{hub.share_bit()} {
+    : hub_{hub}, accept_{accept}, service_{service}, options_{options}, tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {
     bound_ = cap::sys::thread_set(thread, abi::ThreadSlot::BoundNotification, hub.notification());
     auto reply = hub.env().memory.create<cap::Reply>();
     if (reply) reply_ = std::move(*reply);
