@@ -58,7 +58,7 @@ def _to_userspace(machine, _):
     """From the command to the first process of Debian's cloud kernel, which tells the counter itself: a guest reads the machine's."""
     machine.send("tsc; xl create -c /etc/xen/linux.cfg\n")
     begin = int(machine.expect(r"tsc=(\d+) free", 30)[1])
-    told = machine.expect(r"GUEST-TSC (\d+)|^xl: .*", 300)
+    told = machine.expect(r"GUEST-TSC (\d+) ticks|^xl: .*", 300)
     if not told[1]:
         machine.wait_prompt(30)
         raise Failure(told[0])

@@ -17,7 +17,7 @@ static double seconds(clockid_t id)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "tsc") == 0) {
-        printf("GUEST-TSC %llu\n", __rdtsc());
+        printf("GUEST-TSC %llu ticks\n", __rdtsc());
         return 0;
     }
     const long duration = argc > 1 ? strtol(argv[1], NULL, 10) : 10;
