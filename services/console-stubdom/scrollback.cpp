@@ -21,6 +21,7 @@ void Scrollback::Log::rename(std::string_view name) {
 }
 
 void Scrollback::Log::append(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;
     if (bytes.size() > capacity()) {
         header_->written += bytes.size() - capacity();
         bytes = bytes.last(capacity());
