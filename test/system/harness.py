@@ -146,16 +146,25 @@ class TestMachine(machine.Machine):
 
 
 class GuestConsole:
+    _syncs = 0
+
     def __init__(self, m, domain):
         self.machine, self.domain, self.attached = m, domain, True
 
     def wait_shell(self, timeout=180):
-        """The shell's prompt; a nudge makes it appear again if it was printed long ago."""
-        try:
-            self.machine.wait_prompt(min(timeout, 3), GUEST_PROMPT)
-        except Timeout:
-            self.send("\n")
-            self.machine.wait_prompt(timeout, GUEST_PROMPT)
+        """A shell that answers: whatever prompts the history shows, only what follows the answer counts."""
+        end = machine.time.monotonic() + timeout * machine.PATIENCE
+        machine.time.sleep(1)  # what is typed before the console is attached is dom0's
+        while True:
+            GuestConsole._syncs += 1
+            self.send(f"\necho answer-$(({GuestConsole._syncs} + 1000))\n")
+            try:
+                self.machine.expect(rf"^answer-{GuestConsole._syncs + 1000}$", 5)
+                self.machine.wait_prompt(30, GUEST_PROMPT)
+                return
+            except Timeout:
+                if machine.time.monotonic() > end:
+                    raise
 
     def send(self, text):
         self.machine.send(text)
