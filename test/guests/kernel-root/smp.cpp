@@ -122,6 +122,7 @@ uint16_t guest_counter(const Guest& g) {
 void kicks(Resources& r, Worker& w, const Guest& g, Shared& s) {
     std::memcpy(g.memory + 0x4000, kGuestCounts, sizeof(kGuestCounts));
     reset_state(*g.state, 0x4000);
+    g.state->rflags = 0x202;  // Bochs lets a guest with IF = 0 mask the host's interrupts
     s.vcpu = g.vcpu.raw;
     s.runs = 0;
     check(start(r, w, run_guest, &s) == Status::Ok, "a guest on the other CPU");
@@ -153,6 +154,7 @@ void destroy_running(Resources& r, Worker& w, Shared& s) {
     const Guest g = make_guest(r);
     std::memcpy(g.memory + 0x4000, kGuestCounts, sizeof(kGuestCounts));
     reset_state(*g.state, 0x4000);
+    g.state->rflags = 0x202;
     s.vcpu = g.vcpu.raw;
     s.last_status = ~uint64_t{0};
     check(start(r, w, run_guest, &s) == Status::Ok && eventually([&] { return guest_counter(g) != 0; }), "another guest runs");
