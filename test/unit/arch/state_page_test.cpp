@@ -18,7 +18,7 @@ using abi::VcpuState;
 
 namespace {
 
-const Limits kLimits{efer::kSce | efer::kLme | efer::kNxe, 0x7ff | cr4::kSmep | cr4::kOsXsave, 7, 0xf3, true, true, true};
+const Limits kLimits{efer::kSce | efer::kLme | efer::kNxe, 0x7ff | cr4::kSmep | cr4::kOsXsave, 7, (uint64_t{1} << 48) - 1, 0xf3, true, true, true};
 
 struct Fixture {
     std::unique_ptr<Area> area{std::make_unique<Area>()};
@@ -76,6 +76,24 @@ TEST_CASE("state page: refused values name their field and change nothing") {
     SECTION("cr4: long mode without PAE") { Fixture f; f.page->cr0 = cr0::kPg | cr0::kPe; f.page->efer = efer::kLme; f.refused(offsetof(VcpuState, cr4)); }
     SECTION("efer: unknown bits") { Fixture f; f.page->efer = 1 << 13; f.refused(offsetof(VcpuState, efer)); }
     SECTION("cr3: beyond physical memory") { Fixture f; f.page->cr3 = uint64_t{1} << 60; f.refused(offsetof(VcpuState, cr3)); }
+    SECTION("cs: 64-bit and 32-bit at once") {
+        Fixture f;
+        f.page->cr0 = cr0::kPg | cr0::kPe;
+        f.page->cr4 = cr4::kPae;
+        f.page->efer = efer::kLme;
+        f.page->cs.attributes = 0xe9b;
+        f.refused(offsetof(VcpuState, cs));
+    }
+    SECTION("cs: the same in two steps") {
+        Fixture f;
+        f.page->cs.attributes = 0xe9b;
+        REQUIRE(f.load() == Status::Ok);
+        f.page->cr0 = cr0::kPg | cr0::kPe;
+        f.page->cr4 = cr4::kPae;
+        f.page->efer = efer::kLme;
+        f.page->dirty = VcpuState::kControl;
+        f.refused(offsetof(VcpuState, cs));
+    }
     SECTION("pat: reserved type") { Fixture f; f.page->pat = 2; f.refused(offsetof(VcpuState, pat)); }
     SECTION("dr7: upper half") { Fixture f; f.page->dr7 = uint64_t{1} << 40; f.refused(offsetof(VcpuState, dr7)); }
     SECTION("xcr0: AVX without SSE") { Fixture f; f.page->xcr0 = 5; f.refused(offsetof(VcpuState, xcr0)); }

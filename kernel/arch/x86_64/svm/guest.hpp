@@ -34,7 +34,7 @@ static_assert(offsetof(Area, guest) == 4096);
 
 // What this machine lets a guest have. Filled at boot; tests fill their own.
 struct Limits {
-    uint64_t efer, cr4, xcr0;  // bits that may be set
+    uint64_t efer, cr4, xcr0, cr3;  // bits that may be set
     uint64_t pat_types;        // bit n: type n is allowed
     bool nrips, decode_assists, pause_filter;
 };

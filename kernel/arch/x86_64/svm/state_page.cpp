@@ -116,18 +116,23 @@ bool valid_xcr0(uint64_t value, uint64_t allowed) {
     return avx512 == 0 || (avx512 == 0xe0 && (value & 4) != 0);
 }
 
-// 0: all good; else the offset of the offender. CR0, CR4, EFER: APM 15.5.1, "canonicalisation and consistency checks".
-uint64_t find_invalid(const Inputs& in, const Limits& machine) {
+// 0: all good; else the offset of the offender. All consistency checks of VMRUN (APM 15.5.1) are made here, on the state as it will be,
+// so that VMRUN never fails: QEMU 7.2 delivers that failure as interrupt 255 in half-loaded state.
+uint64_t find_invalid(const Inputs& in, const Vmcb& vmcb, const Limits& machine) {
     if ((in.dirty & VcpuState::kControl) != 0) {
-        constexpr uint64_t kLongMode = efer::kLme;
         if ((in.cr0 >> 32) != 0 || ((in.cr0 & cr0::kNw) != 0 && (in.cr0 & cr0::kCd) == 0)) return FIELD(cr0);
         if ((in.cr0 & cr0::kPg) != 0 && (in.cr0 & cr0::kPe) == 0) return FIELD(cr0);
         if ((in.cr4 & ~machine.cr4) != 0) return FIELD(cr4);
         if ((in.efer & ~machine.efer & ~(efer::kSvme | efer::kLma)) != 0) return FIELD(efer);
-        if ((in.efer & kLongMode) != 0 && (in.cr0 & cr0::kPg) != 0 && (in.cr4 & cr4::kPae) == 0) return FIELD(cr4);
-        if ((in.cr3 >> 52) != 0) return FIELD(cr3);
+        if ((in.efer & efer::kLme) != 0 && (in.cr0 & cr0::kPg) != 0 && (in.cr4 & cr4::kPae) == 0) return FIELD(cr4);
+        if ((in.cr3 & ~machine.cr3) != 0) return FIELD(cr3);
         if (!valid_pat(in.pat, machine.pat_types)) return FIELD(pat);
     }
+    constexpr uint16_t kLongAndDefault32 = 0x600;  // CS.L and CS.D
+    const bool control = (in.dirty & VcpuState::kControl) != 0;
+    const uint64_t efer_then = control ? in.efer : vmcb.efer, cr0_then = control ? in.cr0 : vmcb.cr0;
+    const uint16_t cs_then = (in.dirty & VcpuState::kSegments) != 0 ? in.cs.attributes : vmcb.cs.attributes;
+    if ((efer_then & efer::kLme) != 0 && (cr0_then & cr0::kPg) != 0 && (cs_then & kLongAndDefault32) == kLongAndDefault32) return FIELD(cs);
     if ((in.dirty & VcpuState::kDebug) != 0) {
         if ((in.dr6 >> 32) != 0) return FIELD(dr6);
         if ((in.dr7 >> 32) != 0) return FIELD(dr7);
@@ -190,7 +195,7 @@ void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
     Inputs in{};
     in.dirty = dirty;
     copy_groups(in, page);
-    const uint64_t offender = find_invalid(in, machine);
+    const uint64_t offender = find_invalid(in, vmcb, machine);
     if (offender == 0) load_groups(vmcb, guest, in);
     return offender;
 }

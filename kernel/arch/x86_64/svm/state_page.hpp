@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the state page and the VMCB. No privileged instruction: tested on the host.
 //
-// The page is memory of the VMM, which may write it at any moment: each input is read once. What protects the host is refused
-// (VcpuInvalid) or overridden; a state that is merely nonsense makes VMRUN fail with VMEXIT_INVALID, and that is reported as well.
+// The page is memory of the VMM, which may write it at any moment: each input is read once. What VMRUN would not accept, or the host
+// does not allow, is refused (VcpuInvalid); the intercepts and bits that protect the host are on whatever the page says.
 #pragma once
 
 #include "abi/vcpu.hpp"

@@ -180,6 +180,7 @@ void setup() {
     if ((extended.edx & (1u << 25)) != 0) machine_limits.efer |= 1 << 14;  // FFXSR
     machine_limits.cr4 = allowed_cr4();
     machine_limits.xcr0 = features.xcr0;
+    machine_limits.cr3 = (uint64_t{1} << features.physical_bits) - 1;
     machine_limits.pat_types = 0xf3;  // UC WC WT WP WB UC-
     machine_limits.nrips = features.nrips;
     machine_limits.decode_assists = features.decode_assists;
