@@ -112,7 +112,7 @@ void ControlService::handle(ring::Client& client, Request::Reader request) {
     case Request::IMAGE: return answer(id, take_image(client, request.getImage()));
     case Request::START: return answer(id, start());
     case Request::PAUSE: return with_guest([&] { guest_->vm().pause(); });
-    case Request::UNPAUSE: return with_guest([&] { guest_->start(); });
+    case Request::UNPAUSE: return answer(id, guest_ ? guest_->start() : need_guest());
     case Request::SHUTDOWN: return with_guest([] {});  // the guest acts on control/shutdown; nothing is to be done here
     case Request::SYSRQ: return with_guest([] {});     // likewise on control/sysrq
     case Request::RESUME: return with_guest([&] { guest_->vm().resume(false); });
@@ -191,8 +191,7 @@ Result ControlService::start() {
     ramdisk_ = {};
     if (!built) return std::unexpected{built.error()};
     guest_ = std::move(*built);
-    if (!start_paused_) guest_->start();
-    return {};
+    return start_paused_ ? Result{} : guest_->start();
 }
 
 std::string ControlService::registers(unsigned vcpu) {

@@ -53,16 +53,40 @@ Guest::~Guest() {
     if (vm_) stop();
 }
 
-void Guest::start() {
-    if (threads_.empty())
-        for (unsigned i = 0; i < vm_->vcpus(); ++i) threads_.emplace_back([this, i] { run_vcpu(i); });
+std::expected<void, std::string> Guest::start() {
+    // Not std::thread: sixteen default stacks would be most of a small VMM's memory.
+    constexpr std::size_t kStackBytes = 64 << 10;
+    starts_.reserve(vm_->vcpus());
+    for (auto i = static_cast<unsigned>(threads_.size()); i < vm_->vcpus(); ++i) {
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, kStackBytes);
+        starts_.push_back({this, i});
+        pthread_t thread{};
+        const int error = pthread_create(
+            &thread, &attributes,
+            [](void* start) -> void* {
+                const auto& [guest, vcpu] = *static_cast<Start*>(start);
+                guest->run_vcpu(vcpu);
+                return nullptr;
+            },
+            &starts_.back());
+        pthread_attr_destroy(&attributes);
+        if (error != 0) {
+            starts_.pop_back();
+            return std::unexpected{"vmm: the thread of vcpu " + std::to_string(i) + " cannot be made: this VMM has too little memory of its own"};
+        }
+        threads_.push_back(thread);
+    }
     vm_->start();
+    return {};
 }
 
 void Guest::stop() {
     vm_->end({ExitReport::Killed, 0, {}});
-    for (auto& thread : threads_)
-        if (thread.joinable()) thread.join();
+    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+    threads_.clear();
+    starts_.clear();
 }
 
 void Guest::run_vcpu(unsigned index) {

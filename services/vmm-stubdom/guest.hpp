@@ -3,11 +3,12 @@
 // pump(); the vCPU threads reach that thread by one notification.
 #pragma once
 
+#include <pthread.h>
+
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "lib/cap/environment.hpp"
@@ -31,7 +32,7 @@ public:
     static std::expected<std::unique_ptr<Guest>, std::string> build(cap::Environment& env, GuestConfig config, ConsoleSink& console, XenstoreLink& store, cap::CapAddr wake);
     ~Guest() override;
 
-    void start();  // the threads, once; then the guest
+    std::expected<void, std::string> start();  // the threads, once; then the guest
     void stop();   // all vCPUs for good; returns when their threads have ended
     void pump();   // rings and console_io text; call after every wake-up
     bool take_change() { return changed_.exchange(false); }  // the guest ended or was suspended since the last call
@@ -64,7 +65,12 @@ private:
     std::unique_ptr<Vm> vm_;
     std::unique_ptr<ConsoleRing> console_;
     std::unique_ptr<XenstoreRing> store_;
-    std::vector<std::thread> threads_;
+    struct Start {
+        Guest* guest;
+        unsigned vcpu;
+    };
+    std::vector<Start> starts_;      // what the threads read as they begin
+    std::vector<pthread_t> threads_;
     std::atomic<bool> changed_{false};
     mutable std::mutex text_mutex_;
     std::string text_;            // the last of what console_io wrote

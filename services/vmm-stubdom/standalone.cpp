@@ -129,7 +129,7 @@ int run_standalone(cap::Environment& env, ring::Hub& hub, cap::CapAddr wake) {
     auto guest = Guest::build(env, config, log, store ? static_cast<XenstoreLink&>(*store) : no_store, wake);
     if (!guest) return cap::log_line(guest.error()), 1;
     cap::log_line("vmm: standalone: starting the guest with " + std::to_string(in.vcpus) + " vCPUs");
-    (*guest)->start();
+    if (const auto started = (*guest)->start(); !started) return cap::log_line(started.error()), 1;
     while ((*guest)->vm().run_state() != Vm::RunState::Ended) {
         (*guest)->pump();
         if (store) store->poll(&(*guest)->store());
