@@ -32,10 +32,10 @@ Result<DomainId> Guests::create_as(const xl::DomainConfig& config, std::uint32_t
     const auto id = ledger_.begin(config, successor_of, cap::read_tsc());
     if (!id && id.error() == Ledger::Refusal::JournalFull) return xl::fail(ErrorKind::NoSpace, "dom0's journal is full: there are too many guests.");
     if (!id) {
-        constexpr std::uint64_t kOwnMib = (1u << Ledger::kVmmBits) >> 20;
+        const std::uint64_t own_mib = (1u << Ledger::vmm_bits(config)) >> 20;
         using ULL = unsigned long long;
-        return xl::fail(ErrorKind::NoSpace, xl::format("not enough free memory: %llu MiB are needed (%llu of them for its VMM), %llu MiB are free.", ULL{config.memory_mib + kOwnMib},
-                                                       ULL{kOwnMib}, ULL{p_.memory.free_bytes() >> 20}));
+        return xl::fail(ErrorKind::NoSpace, xl::format("not enough free memory: %llu MiB are needed (%llu of them for its VMM), %llu MiB are free.", ULL{config.memory_mib + own_mib},
+                                                       ULL{own_mib}, ULL{p_.memory.free_bytes() >> 20}));
     }
     auto built = construct(*id);
     if (built && !ledger_.complete(*id)) built = xl::fail(ErrorKind::NoSpace, "dom0's journal is full.");

@@ -22,7 +22,7 @@ std::expected<std::uint32_t, Ledger::Refusal> Ledger::begin(const xl::DomainConf
     record.config = config;
     record.created_tsc = now_tsc;
     record.restart = successor_of != 0;
-    auto chunks = memory_.reserve(record.id, kVmmBits, config.memory_mib << 20);
+    auto chunks = memory_.reserve(record.id, vmm_bits(config), config.memory_mib << 20);
     if (!chunks) return std::unexpected{Refusal::NoMemory};
     record.chunks = std::move(*chunks);
     const std::uint32_t id = record.id;

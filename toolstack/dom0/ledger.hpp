@@ -17,7 +17,8 @@ namespace bulkhead::dom0 {
 class Ledger {
   public:
     enum class Refusal { NoMemory, JournalFull };
-    static constexpr unsigned kVmmBits = 23;   // the VMM's own memory: its objects, half of it its heap
+    // The VMM's own memory: its image, its objects, half of it its heap. What grows with a guest is a thread for each vCPU.
+    static unsigned vmm_bits(const xl::DomainConfig& config) { return config.max_vcpus <= 2 ? 22 : config.max_vcpus <= 8 ? 23 : 24; }
 
     Ledger(State& state, Journal& journal, Memory& memory) : state_{state}, journal_{journal}, memory_{memory} {}
 

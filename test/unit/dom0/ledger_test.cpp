@@ -120,7 +120,7 @@ TEST_CASE("memory comes in few powers of two and comes back whole") {
     REQUIRE_FALSE(dom0.create(1024));
     REQUIRE(dom0.memory.free_bytes() == left);
     // Fragmented memory is still memory.
-    REQUIRE(dom0.create((left >> 20) - 8));
+    REQUIRE(dom0.create((left >> 20) - 4));
     REQUIRE(dom0.memory.free_bytes() == 0);
     dom0.check();
     while (!dom0.state.domains.empty()) dom0.destroy(dom0.state.domains.front().id);
