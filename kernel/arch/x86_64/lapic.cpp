@@ -53,8 +53,10 @@ void init() {
     write(kTpr, 0);
     if (deadline_mode)
         write(kLvtTimer, kTscDeadlineMode | kVectorTimer);
-    else
+    else {
         write(kTimerDivide, 0xb);  // by 1
+        write(kLvtTimer, kVectorTimer);  // on every CPU: only the first one calibrates
+    }
     asm volatile("mfence" ::: "memory");
 }
 
