@@ -61,6 +61,9 @@ def ninja(targets):
     """Builds those of `targets` that the build files know (all, if None)."""
     configure()
     args = ["ninja", "-C", str(BUILD)]
+    # A compiler cache then serves other checkouts of the same sources, too.
+    os.environ.setdefault("CCACHE_NOHASHDIR", "true")
+    os.environ.setdefault("CCACHE_BASEDIR", str(ROOT))
     if targets is not None:
         run(["ninja", "-C", BUILD, "build.ninja"], "configuring the build anew")
         known = set(re.findall(r"^(.*?): ", run(["ninja", "-C", BUILD, "-t", "targets", "all"], "reading the build files"), re.M))
