@@ -82,7 +82,7 @@ uint64_t vcpu_bytes();
 bool vcpu_available();
 void vcpu_init(void* area);
 // Decodes the state page (once), validates, programs the VMCB. Not Ok: nothing changed, *field names the offender.
-abi::Status vcpu_prepare(void* area, abi::VcpuState& page, PhysAddr guest_root, uint64_t* field);
+abi::Status vcpu_prepare(void* area, abi::VcpuState& page, uint64_t* field);
 // The run ends for a reason that the hardware did not report (Notified, Timeout): writes the guest's state and `reason`
 // into the state page, as an exit does (Synced: all groups). Called on the CPU that last ran it, or after stop_remote.
 void vcpu_leave(void* area, abi::VcpuState& page, abi::ExitReason reason);

@@ -113,6 +113,9 @@ void handle_syscall(Cpu& cpu) {
     case static_cast<uint64_t>(Call::Signal):
         if (fast_signal(t)) return;
         break;
+    case static_cast<uint64_t>(Call::VcpuRun):
+        if (fast_vcpu_run(t)) return;
+        break;
     default: break;
     }
     dispatch(cpu, number);

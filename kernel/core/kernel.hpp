@@ -148,6 +148,7 @@ void fault_raise(Cpu& cpu, Thread& t);
 bool fast_call(Cpu& cpu, Thread& t);
 bool fast_reply_recv(Cpu& cpu, Thread& t);
 bool fast_signal(Thread& t);
+bool fast_vcpu_run(Thread& t);                                 // vcpu.cpp
 
 // ---- notifications (notification.cpp)
 void signal(Notification& n, uint64_t badge);

@@ -12,7 +12,7 @@ using abi::VcpuSlot;
 
 void end_run(Vcpu& v, Status status, uint64_t result) {
     Thread& t = *v.thread;
-    TimerHeap::remove(t.timer);
+    if (t.timer.armed()) TimerHeap::remove(t.timer);
     t.guest = nullptr;
     t.guest_timeout = 0;
     v.thread = nullptr;
@@ -80,6 +80,24 @@ void handle_vcpu_exit(Cpu& cpu, Vcpu& v) {
     if (cpu.need_schedule != 0) schedule(cpu);
 }
 
+// The usual case: a VMM goes on with its guest, with no deadline.
+bool fast_vcpu_run(Thread& t) {
+    UserContext& u = t.user;
+    const Slot* slot = lookup_fast(t, u.rdi, ObjectType::Vcpu, rights::kControl);
+    if (slot == nullptr || u.rsi != abi::kDeadlineNever) return false;
+    Vcpu& v = *slot->as<Vcpu>();
+    if (v.thread != nullptr || v.page == nullptr || v.guest_root == nullptr || (v.bound != nullptr && v.bound->bits != 0)) return false;
+    if ((__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0) return false;
+    if (const Status status = arch::vcpu_prepare(v.area(), *v.page, &u.rdx); status != Status::Ok) {
+        u.rax = static_cast<uint64_t>(status);
+        return true;
+    }
+    t.guest_timeout = 0;
+    v.thread = &t;
+    t.guest = &v;
+    return true;
+}
+
 Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
     const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::Vcpu, rights::kControl);
     if (!slot) return slot.status();
@@ -98,7 +116,7 @@ Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
         return Status::Timeout;
     }
     uint64_t field = 0;
-    if (const Status status = arch::vcpu_prepare(v.area(), *v.page, v.guest_root->physical(), &field); status != Status::Ok) {
+    if (const Status status = arch::vcpu_prepare(v.area(), *v.page, &field); status != Status::Ok) {
         u.rdx = field;
         return status;
     }

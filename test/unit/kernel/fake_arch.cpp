@@ -212,7 +212,7 @@ void fpu_init(void* area) { memset(area, 0, 576); }
 uint64_t vcpu_bytes() { return 8192; }
 bool vcpu_available() { return true; }
 void vcpu_init(void* area) { memset(area, 0, 8192); }
-abi::Status vcpu_prepare(void*, abi::VcpuState& page, PhysAddr, uint64_t* field) {
+abi::Status vcpu_prepare(void*, abi::VcpuState& page, uint64_t* field) {
     *field = 77;
     page.dirty = 0;
     return state.vcpu_status;

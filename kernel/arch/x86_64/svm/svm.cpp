@@ -239,7 +239,7 @@ void vcpu_init(void* memory) {
     fpu_init(area.guest.fpu);
 }
 
-abi::Status vcpu_prepare(void* memory, abi::VcpuState& page, PhysAddr, uint64_t* field) {
+abi::Status vcpu_prepare(void* memory, abi::VcpuState& page, uint64_t* field) {
     return svm::load_state(*static_cast<svm::Area*>(memory), page, svm::machine_limits, field);
 }
 
