@@ -16,20 +16,27 @@ using schema::console::FromDomain;
 using schema::console::ToControl;
 using schema::console::ToDomain;
 
-constexpr auto kEscape = std::byte{0x1d};            // Ctrl-]
-constexpr size_t kMaxQueued = 16 * 1024;             // of dom0's output, and of typed input
+constexpr auto kEscape = std::byte{0x1d};  // Ctrl-]
+constexpr size_t kMaxQueued = 16 * 1024;   // of dom0's output, and of typed input
 constexpr size_t kHistoryBytes = 4096, kInputChunk = 512;
 
-bool is_control(const Client& client) { return (client.badge() & abi::kControlRole) != 0; }
+bool is_control(const Client& client) {
+    return (client.badge() & abi::kControlRole) != 0;
+}
 
-capnp::Data::Reader data_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()}; }
-std::span<const std::byte> bytes_of(capnp::Data::Reader data) { return {reinterpret_cast<const std::byte*>(data.begin()), data.size()}; }
+capnp::Data::Reader data_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+std::span<const std::byte> bytes_of(capnp::Data::Reader data) {
+    return {reinterpret_cast<const std::byte*>(data.begin()), data.size()};
+}
 
 // Takes up to kInputChunk bytes off a queue if `send` accepts them.
 template <typename Send>
 void drain(std::deque<std::byte>& queue, Send&& send) {
     while (!queue.empty()) {
-        const std::vector<std::byte> part(queue.begin(), queue.begin() + static_cast<ptrdiff_t>(std::min(queue.size(), kInputChunk)));
+        const std::vector<std::byte> part(
+            queue.begin(), queue.begin() + static_cast<ptrdiff_t>(std::min(queue.size(), kInputChunk)));
         if (send(part) != Io::Ok) return;
         queue.erase(queue.begin(), queue.begin() + static_cast<ptrdiff_t>(part.size()));
     }
@@ -66,12 +73,18 @@ bool ConsoleService::from_domain(Client& client, std::span<const uint64_t> words
     bool room = true;
     (void)ring::parse<FromDomain>(client.channel(), words, [&](FromDomain::Reader message) {
         switch (message.which()) {
-            case FromDomain::HELLO: log->rename({message.getHello().begin(), message.getHello().size()}); break;
+            case FromDomain::HELLO:
+                log->rename({message.getHello().begin(), message.getHello().size()});
+                break;
             case FromDomain::OUTPUT: {
                 // While somebody looks, nothing may be overwritten that was not shown yet.
                 const auto bytes = bytes_of(message.getOutput());
-                if (attached_ == client.badge() && log->written() - shown_ + bytes.size() > Scrollback::Log::capacity() && bytes.size() < Scrollback::Log::capacity()) room = false;
-                else log->append(bytes);
+                if (attached_ == client.badge() &&
+                    log->written() - shown_ + bytes.size() > Scrollback::Log::capacity() &&
+                    bytes.size() < Scrollback::Log::capacity())
+                    room = false;
+                else
+                    log->append(bytes);
                 break;
             }
             case FromDomain::CLOSED: break;
@@ -87,22 +100,31 @@ bool ConsoleService::from_control(Client& client, std::span<const uint64_t> word
         switch (message.which()) {
             case FromControl::OUTPUT: {
                 const auto bytes = bytes_of(message.getOutput());
-                if (!prompt_output_.empty() && prompt_output_.size() + bytes.size() > kMaxQueued) room = false;
-                else prompt_output_.insert(prompt_output_.end(), bytes.begin(), bytes.end());
+                if (!prompt_output_.empty() && prompt_output_.size() + bytes.size() > kMaxQueued)
+                    room = false;
+                else
+                    prompt_output_.insert(prompt_output_.end(), bytes.begin(), bytes.end());
                 break;
             }
-            case FromControl::ATTACH: attach(client, message.getAttach().getRequest(), message.getAttach().getDomain()); break;
-            case FromControl::HISTORY: history(client, message.getHistory().getRequest(), message.getHistory().getDomain(), message.getHistory().getOffset()); break;
+            case FromControl::ATTACH:
+                attach(client, message.getAttach().getRequest(), message.getAttach().getDomain());
+                break;
+            case FromControl::HISTORY:
+                history(client, message.getHistory().getRequest(), message.getHistory().getDomain(),
+                        message.getHistory().getOffset());
+                break;
             case FromControl::LIST: list(client, message.getList().getRequest()); break;
             case FromControl::FORGET: {
                 Scrollback::Log* log = scrollback_.find(message.getForget().getDomain());
                 if (log && !log->connected) scrollback_.forget(*log);
-                answer(client, message.getForget().getRequest(), log && log->connected ? "the domain is still connected" : "");
+                answer(client, message.getForget().getRequest(),
+                       log && log->connected ? "the domain is still connected" : "");
                 break;
             }
             case FromControl::RENAME: {
                 const auto name = message.getRename().getName();
-                if (Scrollback::Log* log = scrollback_.find(message.getRename().getDomain())) log->rename({name.begin(), name.size()});
+                if (Scrollback::Log* log = scrollback_.find(message.getRename().getDomain()))
+                    log->rename({name.begin(), name.size()});
                 break;
             }
         }
@@ -112,10 +134,11 @@ bool ConsoleService::from_control(Client& client, std::span<const uint64_t> word
 }
 
 void ConsoleService::answer(Client& control, uint32_t request, const char* error) {
-    (void)ring::send<ToControl>(control.channel(), 32 + std::strlen(error) / 8, [&](ToControl::Builder message) {
-        message.initResult().setRequest(request);
-        message.getResult().setError(error);
-    });
+    (void)ring::send<ToControl>(control.channel(), 32 + std::strlen(error) / 8,
+                                [&](ToControl::Builder message) {
+                                    message.initResult().setRequest(request);
+                                    message.getResult().setError(error);
+                                });
 }
 
 void ConsoleService::attach(Client& control, uint32_t request, uint64_t badge) {
@@ -163,7 +186,9 @@ void ConsoleService::detach() {
     const uint64_t badge = *attached_;
     attached_.reset();
     listener_->for_each([&](Client& client) {
-        if (is_control(client)) (void)ring::send<ToControl>(client.channel(), 16, [&](ToControl::Builder message) { message.setDetached(badge); });
+        if (is_control(client))
+            (void)ring::send<ToControl>(client.channel(), 16,
+                                        [&](ToControl::Builder message) { message.setDetached(badge); });
     });
 }
 
@@ -184,16 +209,22 @@ void ConsoleService::flush_input() {
     listener_->for_each([&](Client& client) {
         if (is_control(client))
             drain(prompt_input_, [&](const auto& part) {
-                return ring::send<ToControl>(client.channel(), 16 + kInputChunk / 8, [&](ToControl::Builder message) { message.setInput(data_of(part)); });
+                return ring::send<ToControl>(
+                    client.channel(), 16 + kInputChunk / 8,
+                    [&](ToControl::Builder message) { message.setInput(data_of(part)); });
             });
         else if (attached_ == client.badge())
             drain(domain_input_, [&](const auto& part) {
-                return ring::send<ToDomain>(client.channel(), 16 + kInputChunk / 8, [&](ToDomain::Builder message) { message.setInput(data_of(part)); });
+                return ring::send<ToDomain>(
+                    client.channel(), 16 + kInputChunk / 8,
+                    [&](ToDomain::Builder message) { message.setInput(data_of(part)); });
             });
     });
 }
 
-void ConsoleService::room(Client&) { flush_input(); }
+void ConsoleService::room(Client&) {
+    flush_input();
+}
 
 void ConsoleService::pump() {
     std::byte part[Uart::kQueueBytes];

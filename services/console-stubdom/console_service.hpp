@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who sees what of the serial line. Each domain prints into its own log; the terminal belongs to dom0's prompt, or, while dom0
-// has attached it, to one domain, whose log is then shown from its beginning. Ctrl-] gives it back.
+// Who sees what of the serial line. Each domain prints into its own log; the terminal belongs to dom0's
+// prompt, or, while dom0 has attached it, to one domain, whose log is then shown from its beginning. Ctrl-]
+// gives it back.
 //
-// A domain's identity is its channel's badge; a badge with kControlRole belongs to dom0's control channel (manifest: "console:control").
-// A domain that prints faster than the line carries is only slowed down (its messages wait in its own ring) while somebody looks;
-// otherwise its log overwrites itself.
+// A domain's identity is its channel's badge; a badge with kControlRole belongs to dom0's control channel
+// (manifest: "console:control"). A domain that prints faster than the line carries is only slowed down (its
+// messages wait in its own ring) while somebody looks; otherwise its log overwrites itself.
 #pragma once
 
 #include <deque>
@@ -48,10 +49,10 @@ class ConsoleService final : public ring::Service {
     Uart& uart_;
     Scrollback& scrollback_;
     ring::Listener* listener_ = nullptr;
-    std::deque<std::byte> prompt_output_;        // dom0's, not yet on the line
+    std::deque<std::byte> prompt_output_;  // dom0's, not yet on the line
     std::deque<std::byte> prompt_input_, domain_input_;
-    std::optional<uint64_t> attached_;           // badge
-    uint64_t shown_ = 0;                         // position in its log
+    std::optional<uint64_t> attached_;  // badge
+    uint64_t shown_ = 0;                // position in its log
 };
 
 }  // namespace bulkhead::console

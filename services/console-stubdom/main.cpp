@@ -12,8 +12,12 @@ namespace {
 class UartPorts final : public Ports {
   public:
     UartPorts(cap::CapAddr ports, uint16_t first) : ports_{ports}, first_{first} {}
-    uint8_t in(unsigned reg) override { return static_cast<uint8_t>(cap::sys::port_in(ports_, static_cast<uint16_t>(first_ + reg), 1).r0); }
-    void out(unsigned reg, uint8_t value) override { cap::drop(cap::sys::port_out(ports_, static_cast<uint16_t>(first_ + reg), 1, value)); }
+    uint8_t in(unsigned reg) override {
+        return static_cast<uint8_t>(cap::sys::port_in(ports_, static_cast<uint16_t>(first_ + reg), 1).r0);
+    }
+    void out(unsigned reg, uint8_t value) override {
+        cap::drop(cap::sys::port_out(ports_, static_cast<uint16_t>(first_ + reg), 1, value));
+    }
 
   private:
     cap::CapAddr ports_;
@@ -36,13 +40,15 @@ int serve(const abi::StartInfo& start) {
     const auto bit = hub ? hub->take_bit() : std::nullopt;
     if (!bit) return cap::log_line("console: cannot make its notification"), 1;
     auto interrupt = hub->mint(*bit);
-    if (!interrupt || cap::sys::irq_bind(cap::address(irq), interrupt->address()) != cap::Status::Ok) return cap::log_line("console: cannot bind the serial port's interrupt"), 1;
+    if (!interrupt || cap::sys::irq_bind(cap::address(irq), interrupt->address()) != cap::Status::Ok)
+        return cap::log_line("console: cannot bind the serial port's interrupt"), 1;
 
     // From here on the line is ours; the kernel takes it back only to panic.
     cap::drop(cap::sys::log_control(cap::address(need(start, "log-all")), abi::kLogUartOff));
     UartPorts io{cap::address(ports), static_cast<uint16_t>(ports.value & 0xffff)};
     Uart uart{io};
-    if (!uart.present()) cap::log_line("console: there is no serial port at its I/O ports; output goes nowhere");
+    if (!uart.present())
+        cap::log_line("console: there is no serial port at its I/O ports; output goes nowhere");
     Scrollback scrollback{{reinterpret_cast<std::byte*>(kept.mapped.base), kept.mapped.size}};
     ConsoleService service{uart, scrollback};
     ring::Listener listener{*hub, cap::address(need(start, "accept-console")), service, {.max_clients = 250}};
@@ -51,7 +57,8 @@ int serve(const abi::StartInfo& start) {
     std::vector<std::byte> input;
     for (;;) {
         const cap::Status status = listener.turn(abi::kDeadlineNever);
-        if (status != cap::Status::Ok && status != cap::Status::Timeout) return cap::log_line(std::string{"console: cannot receive: "} + cap::describe(status)), 1;
+        if (status != cap::Status::Ok && status != cap::Status::Timeout)
+            return cap::log_line(std::string{"console: cannot receive: "} + cap::describe(status)), 1;
         input.clear();
         uart.interrupt(input);
         cap::drop(cap::sys::irq_ack(cap::address(irq)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The logs of all domains, in memory that outlives this process: a fixed number of equal slots, each with what one domain
-// printed last. A new instance adopts what it finds, slot by slot, if the slot's header is whole. Not thread-safe.
+// The logs of all domains, in memory that outlives this process: a fixed number of equal slots, each with
+// what one domain printed last. A new instance adopts what it finds, slot by slot, if the slot's header is
+// whole. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -26,17 +27,18 @@ class Scrollback {
         uint64_t written() const { return header_->written; }
         uint64_t oldest() const { return written() > capacity() ? written() - capacity() : 0; }
         void append(std::span<const std::byte> bytes);
-        // Copies from position `at` on (moved up to oldest() if that is gone), returns how many bytes; `at` becomes the position behind them.
+        // Copies from position `at` on (moved up to oldest() if that is gone), returns how many bytes; `at`
+        // becomes the position behind them.
         size_t read(uint64_t& at, std::span<std::byte> out) const;
         void rename(std::string_view name);
         static constexpr size_t capacity() { return kSlotBytes - sizeof(Header); }
 
-        bool connected = false;   // this instance's knowledge
+        bool connected = false;  // this instance's knowledge
 
       private:
         friend class Scrollback;
         struct Header {
-            uint64_t magic, badge, written, order;   // order: when it was taken, for eviction
+            uint64_t magic, badge, written, order;  // order: when it was taken, for eviction
             char name[kNameBytes];
         };
         Header* header_ = nullptr;
@@ -47,8 +49,8 @@ class Scrollback {
     explicit Scrollback(std::span<std::byte> memory);
 
     Log* find(uint64_t badge);
-    // The domain's log; a new one, which evicts the oldest of a domain that is not connected when all slots are taken.
-    // nullptr: all slots belong to connected domains.
+    // The domain's log; a new one, which evicts the oldest of a domain that is not connected when all slots
+    // are taken. nullptr: all slots belong to connected domains.
     Log* open(uint64_t badge);
     void forget(Log& log);
     std::vector<Log*> logs();

@@ -4,14 +4,22 @@
 namespace bulkhead::console {
 namespace {
 
-enum Register : unsigned { kData = 0, kInterruptEnable = 1, kInterruptId = 2, kFifoControl = 2, kModemControl = 4, kLineStatus = 5, kModemStatus = 6 };
+enum Register : unsigned {
+    kData = 0,
+    kInterruptEnable = 1,
+    kInterruptId = 2,
+    kFifoControl = 2,
+    kModemControl = 4,
+    kLineStatus = 5,
+    kModemStatus = 6
+};
 constexpr uint8_t kReceiveInterrupt = 1, kTransmitInterrupt = 2;
 constexpr uint8_t kNoInterrupt = 1;
 constexpr uint8_t kDataReady = 1, kTransmitterEmpty = 0x20;
-constexpr uint8_t kFifos = 0xc7;         // on, both cleared, receive trigger at 14 (with the time-out below it)
-constexpr uint8_t kModemLines = 0x0b;    // DTR, RTS, OUT2 (which gates the interrupt on a PC)
+constexpr uint8_t kFifos = 0xc7;       // on, both cleared, receive trigger at 14 (with the time-out below it)
+constexpr uint8_t kModemLines = 0x0b;  // DTR, RTS, OUT2 (which gates the interrupt on a PC)
 constexpr size_t kFifoBytes = 16;
-constexpr unsigned kBurst = 256;         // bytes taken in one interrupt, at most: a mad UART cannot hold us
+constexpr unsigned kBurst = 256;  // bytes taken in one interrupt, at most: a mad UART cannot hold us
 
 }  // namespace
 
@@ -41,7 +49,7 @@ size_t Uart::write(std::span<const std::byte> bytes) {
 }
 
 void Uart::pump() {
-    while (!queue_.empty() && (ports_.in(kLineStatus) & kTransmitterEmpty)) {
+    while (!queue_.empty() && (ports_.in(kLineStatus)&kTransmitterEmpty)) {
         for (size_t i = 0; i < kFifoBytes && !queue_.empty(); i++) {
             ports_.out(kData, static_cast<uint8_t>(queue_.front()));
             queue_.pop_front();

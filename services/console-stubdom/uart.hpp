@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A 16550A serial port, interrupt-driven in both directions (National Semiconductor PC16550D data sheet). The port itself is
-// reached through `Ports`, so that the driver is tested on the host.
+// A 16550A serial port, interrupt-driven in both directions (National Semiconductor PC16550D data sheet). The
+// port itself is reached through `Ports`, so that the driver is tested on the host.
 #pragma once
 
 #include <cstddef>
@@ -22,15 +22,16 @@ class Uart {
   public:
     static constexpr size_t kQueueBytes = 1024;
 
-    // Leaves the line's speed as the kernel set it; turns on FIFOs and the receive interrupt. A port that does not answer (all
-    // ones) is not present(): writes are then dropped.
+    // Leaves the line's speed as the kernel set it; turns on FIFOs and the receive interrupt. A port that
+    // does not answer (all ones) is not present(): writes are then dropped.
     explicit Uart(Ports& ports);
 
     bool present() const { return present_; }
     size_t room() const { return kQueueBytes - queue_.size(); }
     // Queues what fits, returns how much that was.
     size_t write(std::span<const std::byte> bytes);
-    // Call at every interrupt, before it is acknowledged: fills the transmitter and appends what was received to `input`.
+    // Call at every interrupt, before it is acknowledged: fills the transmitter and appends what was received
+    // to `input`.
     void interrupt(std::vector<std::byte>& input);
 
   private:

@@ -17,7 +17,8 @@ namespace {
 using schema::platform::Answer;
 using schema::platform::Request;
 
-constexpr uint64_t kFieldShift = 40;   // NamedCap::value of the power and reset ports: first | count << 16 | what to write << 40
+constexpr uint64_t kFieldShift =
+    40;  // NamedCap::value of the power and reset ports: first | count << 16 | what to write << 40
 constexpr uint64_t kSleepEnable = 1 << 13;
 constexpr unsigned kSleepTypeShift = 10;  // PM1 control register (ACPI 6.5, 4.8.3.2.1)
 
@@ -25,7 +26,8 @@ class PortCmos final : public Cmos {
   public:
     explicit PortCmos(cap::CapAddr ports) : ports_{ports} {}
     uint8_t read(uint8_t index) override {
-        cap::drop(cap::sys::port_out(ports_, 0x70, 1, index | 0x80u));  // bit 7: NMI stays masked while we look
+        cap::drop(
+            cap::sys::port_out(ports_, 0x70, 1, index | 0x80u));  // bit 7: NMI stays masked while we look
         return static_cast<uint8_t>(cap::sys::port_in(ports_, 0x71, 1).r0);
     }
 
@@ -47,10 +49,14 @@ class PlatformService final : public ring::Service {
         (void)ring::parse<Request>(client.channel(), words, [&](Request::Reader request) {
             const uint32_t number = request.getRequest();
             const bool control = client.badge() & abi::kControlRole;
-            if (request.isTime()) time(client, number);
-            else if (!control) fail(client, number, "this channel may only ask for the time");
-            else if (request.isPowerOff()) fail(client, number, power_off());
-            else if (request.isReset()) fail(client, number, reset());
+            if (request.isTime())
+                time(client, number);
+            else if (!control)
+                fail(client, number, "this channel may only ask for the time");
+            else if (request.isPowerOff())
+                fail(client, number, power_off());
+            else if (request.isReset())
+                fail(client, number, reset());
             return true;
         });
         return true;
@@ -71,7 +77,8 @@ class PlatformService final : public ring::Service {
             answer.setRequest(number);
             auto out = answer.initTime();
             out.setTsc(tsc);
-            out.setNanosecondsUtc(*seconds_at_start_ * 1'000'000'000 + clock_.ns_of_ticks(tsc - tsc_at_start_));
+            out.setNanosecondsUtc(*seconds_at_start_ * 1'000'000'000 +
+                                  clock_.ns_of_ticks(tsc - tsc_at_start_));
         });
     }
 
@@ -102,12 +109,14 @@ int serve(const abi::StartInfo& start) {
     static cap::Environment env{start};
     const abi::NamedCap* accept = cap::find_cap(start, "accept-platform");
     auto hub = ring::Hub::create(env);
-    if (!accept || !hub) return cap::log_line("platform: the manifest grants no 'accept-platform', or memory is too small"), 1;
+    if (!accept || !hub)
+        return cap::log_line("platform: the manifest grants no 'accept-platform', or memory is too small"), 1;
     PlatformService service{start, env.clock};
     ring::Listener listener{*hub, cap::address(*accept), service, {.max_clients = 16}};
     for (;;) {
         const cap::Status status = listener.turn(abi::kDeadlineNever);
-        if (status != cap::Status::Ok && status != cap::Status::Timeout) return cap::log_line(std::string{"platform: cannot receive: "} + cap::describe(status)), 1;
+        if (status != cap::Status::Ok && status != cap::Status::Timeout)
+            return cap::log_line(std::string{"platform: cannot receive: "} + cap::describe(status)), 1;
     }
 }
 

@@ -13,7 +13,8 @@ class Cmos {
     virtual uint8_t read(uint8_t index) = 0;
 };
 
-// Seconds since 1970-01-01T00:00:00Z, the clock taken to run in UTC. nullopt: no clock answers, or it never holds still.
+// Seconds since 1970-01-01T00:00:00Z, the clock taken to run in UTC. nullopt: no clock answers, or it never
+// holds still.
 std::optional<uint64_t> read_clock(Cmos& cmos);
 
 }  // namespace bulkhead::platform

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text as bulkhead.cfg, any section asked for: no crash, an error has a place and a reason, and all that is accepted points into the file.
+// Any text as bulkhead.cfg, any section asked for: no crash, an error has a place and a reason, and all that
+// is accepted points into the file.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -17,7 +18,8 @@ void require(bool condition) {
 struct Within {
     std::string_view text;
     void operator()(std::string_view part) const {
-        require(part.empty() || (part.data() >= text.data() && part.data() + part.size() <= text.data() + text.size()));
+        require(part.empty() ||
+                (part.data() >= text.data() && part.data() + part.size() <= text.data() + text.size()));
         require(part.find('\n') == part.npos);
     }
 };
@@ -34,7 +36,8 @@ void check(std::string_view text, std::string_view section) {
     const Config& config = result.config;
     const Within within{text};
     if (section.empty()) within(config.section);
-    within(config.options), within(config.kernel.file), within(config.kernel.arguments), within(config.ramdisk.file), within(config.ramdisk.arguments);
+    within(config.options), within(config.kernel.file), within(config.kernel.arguments),
+        within(config.ramdisk.file), within(config.ramdisk.arguments);
     require(!config.kernel.file.empty());
     require(config.modules <= kMaxModules);
     for (size_t i = 0; i < config.modules; i++) {

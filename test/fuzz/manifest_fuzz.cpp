@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as the system manifest: no crash, an error is a sentence, and what is accepted is within docs/manifest.md.
+// Any bytes as the system manifest: no crash, an error is a sentence, and what is accepted is within
+// docs/manifest.md.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -17,9 +18,11 @@ void require(bool condition) {
 
 void check(const DomainSpec& spec, const Manifest& manifest, bool is_template) {
     require(!spec.name.empty() && spec.name.size() <= 23 && !spec.image.empty());
-    require(spec.priority >= 1 && spec.priority <= 60 && spec.weight >= 1 && spec.weight <= 65535 && spec.cpu <= 63);
+    require(spec.priority >= 1 && spec.priority <= 60 && spec.weight >= 1 && spec.weight <= 65535 &&
+            spec.cpu <= 63);
     require(spec.budget_us <= spec.period_us);
-    require(is_template ? spec.vcpus_max >= 1 && spec.vcpus_max <= 16 : spec.memory_kib >= 2048 && spec.tag <= 0x7fef);
+    require(is_template ? spec.vcpus_max >= 1 && spec.vcpus_max <= 16
+                        : spec.memory_kib >= 2048 && spec.tag <= 0x7fef);
     require(spec.grants.size() <= 24);
     std::set<std::string> names;
     for (const Grant& grant : spec.grants) {
@@ -29,13 +32,15 @@ void check(const DomainSpec& spec, const Manifest& manifest, bool is_template) {
         if (grant.type == GrantType::KeepCNode) require(grant.first >= 4 && grant.first <= 16);
     }
     for (const Connect& connect : spec.connects)
-        require(std::ranges::any_of(manifest.services, [&](const DomainSpec& other) { return other.accepts == connect.service; }));
+        require(std::ranges::any_of(
+            manifest.services, [&](const DomainSpec& other) { return other.accepts == connect.service; }));
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    // libfdt wants 8-byte alignment, as a boot module has it; exactly this size, so that a byte read beyond the end is seen.
+    // libfdt wants 8-byte alignment, as a boot module has it; exactly this size, so that a byte read beyond
+    // the end is seen.
     void* copy = nullptr;
     if (posix_memalign(&copy, 8, size ? size : 8) != 0) return 0;
     std::copy_n(data, size, static_cast<uint8_t*>(copy));

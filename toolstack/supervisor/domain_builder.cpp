@@ -20,12 +20,17 @@ namespace rights = abi::rights;
 constexpr uint64_t kPage = abi::kPageSize;
 constexpr unsigned kKeeperBits = 12, kCSpaceBits = 11, kRuntimeBits = 12;
 constexpr uint32_t kFirstImageFrame = 1, kMaxImageFrames = 1024;  // slots of the runtime's CNode
-constexpr uint32_t kRuntimeSlot = 64;        // root slots of the new domain: [kFirstNamed, 64) named capabilities, 64 the
-constexpr uint32_t kFirstUntypedSlot = 65;   // runtime's CNode, then Untypeds and scheduling contexts, then free ones
-constexpr uint32_t kMaxUntypeds = 96, kFirstContextSlot = kFirstUntypedSlot + kMaxUntypeds, kFirstFreeSlot = kFirstContextSlot + 20;
+constexpr uint32_t kRuntimeSlot =
+    64;  // root slots of the new domain: [kFirstNamed, 64) named capabilities, 64 the
+constexpr uint32_t kFirstUntypedSlot =
+    65;  // runtime's CNode, then Untypeds and scheduling contexts, then free ones
+constexpr uint32_t kMaxUntypeds = 96, kFirstContextSlot = kFirstUntypedSlot + kMaxUntypeds,
+                   kFirstFreeSlot = kFirstContextSlot + 20;
 constexpr uint64_t kFilesWindow = 0x0000'0040'0000'0000;  // kernel, ramdisk, bootfs, kept memory
 
-constexpr uint64_t page_up(uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
+constexpr uint64_t page_up(uint64_t value) {
+    return (value + kPage - 1) & ~(kPage - 1);
+}
 
 // Steps in order, until one fails.
 template <typename... Steps>
@@ -39,15 +44,22 @@ Outcome in_order(Steps... steps) {
 class Builder {
   public:
     Builder(Stock& stock, Domain& domain, uint32_t index, const SpawnExtras& extras)
-        : stock_{stock}, env_{stock.env}, domain_{domain}, index_{index}, extras_{extras}, start_{domain.name, domain.tag, domain.incarnation} {}
+        : stock_{stock},
+          env_{stock.env},
+          domain_{domain},
+          index_{index},
+          extras_{extras},
+          start_{domain.name, domain.tag, domain.incarnation} {}
 
     BuildResult run() {
         const auto file = stock_.bootfs.find(domain_.spec->image);
         if (!file) return std::unexpected("there is no file '" + domain_.spec->image + "' in the bootfs");
         auto image = parse_image(stock_.bootfs.contents(*file));
         if (!image) return std::unexpected(domain_.spec->image + ": " + image.error());
-        const Outcome done = in_order([&] { return objects(); }, [&] { return images(*image, *file); }, [&] { return own_capabilities(); }, [&] { return grants(); },
-                                      [&] { return start_pages(*image); }, [&] { return hand_over(); }, [&] { return start_thread(); });
+        const Outcome done = in_order([&] { return objects(); }, [&] { return images(*image, *file); },
+                                      [&] { return own_capabilities(); }, [&] { return grants(); },
+                                      [&] { return start_pages(*image); }, [&] { return hand_over(); },
+                                      [&] { return start_thread(); });
         if (!done) return std::unexpected(std::string{step_} + ": " + cap::describe(done.error()));
         return {};
     }
@@ -60,18 +72,27 @@ class Builder {
         if (status != Status::Ok) return std::unexpected{status};
         return {};
     }
-    Outcome make(ObjectType type, uint64_t size, CapAddr slot) { return outcome(cap::sys::retype(memory(), type, size, slot)); }
+    Outcome make(ObjectType type, uint64_t size, CapAddr slot) {
+        return outcome(cap::sys::retype(memory(), type, size, slot));
+    }
     std::expected<CapAddr, Status> make_kept(ObjectType type, uint64_t size = 0) {
         const auto slot = keeper_->take();
         if (slot)
             if (auto made = make(type, size, *slot); !made) return std::unexpected{made.error()};
         return slot;
     }
-    Outcome give(CapAddr from, uint32_t slot, uint8_t with) { return outcome(cap::sys::cap_copy(in_cspace(slot), from, with)); }
+    Outcome give(CapAddr from, uint32_t slot, uint8_t with) {
+        return outcome(cap::sys::cap_copy(in_cspace(slot), from, with));
+    }
 
     Outcome objects() {
         step_ = "making its objects";
-        const struct { uint32_t& slot; unsigned bits; } cnodes[] = {{domain_.keeper_slot, kKeeperBits}, {domain_.cspace_slot, kCSpaceBits}, {domain_.runtime_slot, kRuntimeBits}};
+        const struct {
+            uint32_t& slot;
+            unsigned bits;
+        } cnodes[] = {{domain_.keeper_slot, kKeeperBits},
+                      {domain_.cspace_slot, kCSpaceBits},
+                      {domain_.runtime_slot, kRuntimeBits}};
         for (const auto& [slot, bits] : cnodes) {
             const auto taken = env_.cspace.slots().allocate();
             if (!taken) return std::unexpected{Status::OutOfMemory};
@@ -98,24 +119,35 @@ class Builder {
             if (!context) return std::unexpected{context.error()};
             if (auto tagged = tag(*context); !tagged) return tagged;
             const uint32_t cpus = env_.kernel.cpus;
-            const uint32_t cpu = (i == 0 ? spec.cpu : extras_.vcpu_cpu[i - 1]) % cpus;  // the main thread calls services: where they are
-            const Status status = cap::sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, *context, cpu, i == 0 ? spec.priority : spec.vcpu_priority,
-                                                            i == 0 ? spec.weight : extras_.weight, i == 0 ? abi::sched_budget(spec.budget_us, spec.period_us) : 0);
+            const uint32_t cpu = (i == 0 ? spec.cpu : extras_.vcpu_cpu[i - 1]) %
+                                 cpus;  // the main thread calls services: where they are
+            const Status status = cap::sys::sched_configure(
+                CapAddr{0, abi::root::kSchedControl}, *context, cpu,
+                i == 0 ? spec.priority : spec.vcpu_priority, i == 0 ? spec.weight : extras_.weight,
+                i == 0 ? abi::sched_budget(spec.budget_us, spec.period_us) : 0);
             if (status != Status::Ok) return std::unexpected{status};
             domain_.contexts.push_back(*context);
         }
         return {};
     }
 
-    Outcome tag(CapAddr object) { return outcome(cap::sys::tag_set(CapAddr{0, abi::root::kTagControl}, object, domain_.tag)); }
+    Outcome tag(CapAddr object) {
+        return outcome(cap::sys::tag_set(CapAddr{0, abi::root::kTagControl}, object, domain_.tag));
+    }
 
     Outcome images(const Image& image, const BootFile& file) {
         step_ = "mapping its image";
         domain_.image_span = image.span;
         const PageSlots pages{{domain_.runtime_slot, kFirstImageFrame}, kMaxImageFrames};
         abi::StartInfo& info = start_.info();
-        return in_order([&] { return load_image(*space_, image, stock_.bootfs_frames, file.offset, abi::kImageBase, &pages, &info); },
-                        [&] { return load_image(*space_, stock_.blob, stock_.blob_frames, 0, blob_base(), nullptr, nullptr); });
+        return in_order(
+            [&] {
+                return load_image(*space_, image, stock_.bootfs_frames, file.offset, abi::kImageBase, &pages,
+                                  &info);
+            },
+            [&] {
+                return load_image(*space_, stock_.blob, stock_.blob_frames, 0, blob_base(), nullptr, nullptr);
+            });
     }
     // The blob's first segment lies at kBlobBase, whatever address it is linked at.
     uint64_t blob_base() const { return abi::kBlobBase - stock_.blob.segments.front().address; }
@@ -124,14 +156,22 @@ class Builder {
         step_ = "giving it its own capabilities";
         namespace at = abi::start;
         constexpr uint8_t all = rights::kAll;
-        const struct { CapAddr from; uint32_t slot; uint8_t with; } own[] = {
-            {{0, domain_.cspace_slot}, at::kCNode, all}, {space_->root(), at::kVSpace, all}, {domain_.thread, at::kThread, all},
-            {domain_.contexts[0], at::kSchedContext, rights::kRead}, {{0, abi::root::kLog}, at::kLog, rights::kWrite},
-            {{0, abi::root::kKernelInfo}, at::kKernelInfo, rights::kRead}, {{0, domain_.runtime_slot}, kRuntimeSlot, all}};
+        const struct {
+            CapAddr from;
+            uint32_t slot;
+            uint8_t with;
+        } own[] = {{{0, domain_.cspace_slot}, at::kCNode, all},
+                   {space_->root(), at::kVSpace, all},
+                   {domain_.thread, at::kThread, all},
+                   {domain_.contexts[0], at::kSchedContext, rights::kRead},
+                   {{0, abi::root::kLog}, at::kLog, rights::kWrite},
+                   {{0, abi::root::kKernelInfo}, at::kKernelInfo, rights::kRead},
+                   {{0, domain_.runtime_slot}, kRuntimeSlot, all}};
         for (const auto& one : own)
             if (auto given = give(one.from, one.slot, one.with); !given) return given;
         for (uint32_t i = 1; i < domain_.contexts.size(); i++)
-            if (auto given = give(domain_.contexts[i], kFirstContextSlot + i - 1, rights::kRead); !given) return given;
+            if (auto given = give(domain_.contexts[i], kFirstContextSlot + i - 1, rights::kRead); !given)
+                return given;
         abi::StartInfo& info = start_.info();
         info.sched_contexts = {kFirstContextSlot, extras_.vcpus};
         info.cnode_bits = kCSpaceBits;
@@ -146,7 +186,9 @@ class Builder {
     }
 
     Outcome grants() {
-        GrantContext context{stock_, domain_, index_, extras_, *space_, *keeper_, start_, abi::start::kFirstNamed, kRuntimeSlot, kFilesWindow, {}};
+        GrantContext context{stock_,       domain_,      index_, extras_,
+                             *space_,      *keeper_,     start_, abi::start::kFirstNamed,
+                             kRuntimeSlot, kFilesWindow, {}};
         const Outcome given = give_grants(context);
         if (!given) {
             grant_step_ = "granting '" + context.step + "'";
@@ -160,26 +202,45 @@ class Builder {
         constexpr uint64_t flags = abi::map::kRead | abi::map::kWrite;
         const auto buffer = make_kept(ObjectType::Frame, abi::kPageBits);
         if (!buffer) return std::unexpected{buffer.error()};
-        const auto mapped = space_->map_copy(*buffer, rights::kRead | rights::kWrite, start_.info().ipc_buffer, flags);
+        const auto mapped =
+            space_->map_copy(*buffer, rights::kRead | rights::kWrite, start_.info().ipc_buffer, flags);
         if (!mapped) return std::unexpected{mapped.error()};
-        if (auto given = give(*buffer, abi::start::kIpcBuffer, rights::kRead | rights::kWrite | rights::kDerive); !given) return given;
+        if (auto given =
+                give(*buffer, abi::start::kIpcBuffer, rights::kRead | rights::kWrite | rights::kDerive);
+            !given)
+            return given;
         const auto page = make_kept(ObjectType::Frame, abi::kPageBits);
         if (!page) return std::unexpected{page.error()};
         start_frame_ = *page;
-        if (const auto start = space_->map_copy(start_frame_, rights::kRead, abi::kStartPages, abi::map::kRead); !start) return std::unexpected{start.error()};
-        const auto kernel_info = space_->map_copy({0, abi::root::kKernelInfo}, rights::kRead, start_.info().kernel_info, abi::map::kRead);
+        if (const auto start =
+                space_->map_copy(start_frame_, rights::kRead, abi::kStartPages, abi::map::kRead);
+            !start)
+            return std::unexpected{start.error()};
+        const auto kernel_info = space_->map_copy({0, abi::root::kKernelInfo}, rights::kRead,
+                                                  start_.info().kernel_info, abi::map::kRead);
         if (!kernel_info) return std::unexpected{kernel_info.error()};
         const uint64_t tsc = cap::read_tsc();
-        const StackInputs in{abi::kImageBase + image.program_headers, image.program_header_count, abi::kImageBase + image.entry, abi::kBlobBase, abi::kStartPages,
-                             {tsc * 0x9e3779b97f4a7c15u, (tsc ^ domain_.tag) * 0xc2b2ae3d27d4eb4fu}, domain_.name};
+        const StackInputs in{abi::kImageBase + image.program_headers,
+                             image.program_header_count,
+                             abi::kImageBase + image.entry,
+                             abi::kBlobBase,
+                             abi::kStartPages,
+                             {tsc * 0x9e3779b97f4a7c15u, (tsc ^ domain_.tag) * 0xc2b2ae3d27d4eb4fu},
+                             domain_.name};
         const auto stack = make_kept(ObjectType::Frame, kStackBits);
         if (!stack) return std::unexpected{stack.error()};
         domain_.stack = *stack;
-        if (auto written = space_->write(*stack, kStackBits, 0, [&](uint64_t, std::span<std::byte> bytes) { stack_pointer_ = write_stack(bytes, abi::kStackTop, in); }); !written) return written;
+        if (auto written = space_->write(*stack, kStackBits, 0,
+                                         [&](uint64_t, std::span<std::byte> bytes) {
+                                             stack_pointer_ = write_stack(bytes, abi::kStackTop, in);
+                                         });
+            !written)
+            return written;
         return space_->map(*stack, abi::kStackTop - kStackBytes, flags);
     }
 
-    // The largest remaining piece is the personality's heap, the others are the program's. A spawned domain's further chunks are the program's whole.
+    // The largest remaining piece is the personality's heap, the others are the program's. A spawned domain's
+    // further chunks are the program's whole.
     Outcome hand_over() {
         step_ = "handing over its memory";
         std::vector<std::pair<unsigned, CapAddr>> pieces;
@@ -189,7 +250,8 @@ class Builder {
             const uint64_t used = page_up((uint64_t{1} << state.size_bits) - state.free_bytes);
             const uint64_t left = (uint64_t{1} << state.size_bits) - used;
             if (left < kPage || pieces.size() + domain_.chunks.size() > kMaxUntypeds) break;
-            const unsigned bits = std::min(used ? static_cast<unsigned>(std::countr_zero(used)) : 63u, static_cast<unsigned>(std::bit_width(left)) - 1);
+            const unsigned bits = std::min(used ? static_cast<unsigned>(std::countr_zero(used)) : 63u,
+                                           static_cast<unsigned>(std::bit_width(left)) - 1);
             const auto slot = make_kept(ObjectType::Untyped, bits);
             if (!slot) return std::unexpected{slot.error()};
             pieces.emplace_back(bits, *slot);
@@ -198,11 +260,15 @@ class Builder {
         if (pieces.empty()) return std::unexpected{Status::OutOfMemory};
         uint32_t next = kFirstUntypedSlot;
         for (const auto& piece : pieces)
-            if (auto moved = outcome(cap::sys::cap_move(in_cspace(next++), piece.second)); !moved) return moved;
+            if (auto moved = outcome(cap::sys::cap_move(in_cspace(next++), piece.second)); !moved)
+                return moved;
         for (size_t i = 1; i < domain_.chunks.size(); i++) {
             const auto state = cap::sys::untyped_info(domain_.chunks[i]);
             if (!state.ok()) return std::unexpected{state.status};
-            if (auto made = outcome(cap::sys::retype(domain_.chunks[i], ObjectType::Untyped, state.size_bits, in_cspace(next++))); !made) return made;
+            if (auto made = outcome(cap::sys::retype(domain_.chunks[i], ObjectType::Untyped, state.size_bits,
+                                                     in_cspace(next++)));
+                !made)
+                return made;
         }
         abi::StartInfo& info = start_.info();
         info.runtime_untyped = {kFirstUntypedSlot, 1};
@@ -226,13 +292,20 @@ class Builder {
         using abi::ThreadSlot;
         const auto fault = keeper_->take();
         if (!fault) return std::unexpected{fault.error()};
-        if (auto minted = outcome(cap::sys::cap_mint(*fault, stock_.mailbox, rights::kWrite | rights::kDerive, kFromDomain | index_)); !minted) return minted;
-        const std::pair<ThreadSlot, CapAddr> slots[] = {{ThreadSlot::CSpace, {0, domain_.cspace_slot}}, {ThreadSlot::VSpace, space_->root()},
-                                                        {ThreadSlot::IpcBuffer, in_cspace(abi::start::kIpcBuffer)}, {ThreadSlot::FaultEndpoint, *fault},
-                                                        {ThreadSlot::SchedContext, domain_.contexts[0]}};
+        if (auto minted = outcome(cap::sys::cap_mint(*fault, stock_.mailbox, rights::kWrite | rights::kDerive,
+                                                     kFromDomain | index_));
+            !minted)
+            return minted;
+        const std::pair<ThreadSlot, CapAddr> slots[] = {
+            {ThreadSlot::CSpace, {0, domain_.cspace_slot}},
+            {ThreadSlot::VSpace, space_->root()},
+            {ThreadSlot::IpcBuffer, in_cspace(abi::start::kIpcBuffer)},
+            {ThreadSlot::FaultEndpoint, *fault},
+            {ThreadSlot::SchedContext, domain_.contexts[0]}};
         for (const auto& [slot, what] : slots)
             if (auto set = outcome(cap::sys::thread_set(domain_.thread, slot, what)); !set) return set;
-        return outcome(cap::sys::thread_start(domain_.thread, blob_base() + stock_.blob.entry, stack_pointer_, 0, 0, 0));
+        return outcome(
+            cap::sys::thread_start(domain_.thread, blob_base() + stock_.blob.entry, stack_pointer_, 0, 0, 0));
     }
 
     Stock& stock_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a running stub domain of a specification, an image and memory: address space, capabilities, start information.
-// Everything it makes comes from the domain's first chunk, so that revoking the chunks undoes all of it, however far it came.
+// Makes a running stub domain of a specification, an image and memory: address space, capabilities, start
+// information. Everything it makes comes from the domain's first chunk, so that revoking the chunks undoes
+// all of it, however far it came.
 #pragma once
 
 #include <expected>
@@ -24,11 +25,13 @@ struct Stock {
     const BootFrames& bootfs_frames;
     const BootFrames& blob_frames;
     Image blob;
-    cap::CapAddr mailbox;                       // all rights
-    std::vector<std::pair<std::string, cap::CapAddr>> endpoints;  // connect endpoints of the services, by name
-    std::vector<std::pair<uint32_t, cap::CapAddr>> irqs;          // claimed, by ISA number
-    std::vector<std::pair<std::string, cap::CapAddr>> held;       // "domain/grant": CNodes kept between a service's lives
-    uint32_t free_untypeds = 0;                                   // the machine's free memory: slots 1..n of dom0's kept CNode
+    cap::CapAddr mailbox;  // all rights
+    std::vector<std::pair<std::string, cap::CapAddr>>
+        endpoints;                                        // connect endpoints of the services, by name
+    std::vector<std::pair<uint32_t, cap::CapAddr>> irqs;  // claimed, by ISA number
+    std::vector<std::pair<std::string, cap::CapAddr>>
+        held;                    // "domain/grant": CNodes kept between a service's lives
+    uint32_t free_untypeds = 0;  // the machine's free memory: slots 1..n of dom0's kept CNode
 };
 
 // What a spawn asks for beyond its template. For services: none of it.
@@ -41,7 +44,8 @@ struct SpawnExtras {
 
 using BuildResult = std::expected<void, std::string>;
 
-// `domain` has spec, name, tag, chunks, kept and incarnation; index is that of its record. On success it runs.
+// `domain` has spec, name, tag, chunks, kept and incarnation; index is that of its record. On success it
+// runs.
 BuildResult build_domain(Stock& stock, Domain& domain, uint32_t index, const SpawnExtras& extras);
 
 // Revokes all its memory and frees our slots. The chunks stay, empty.

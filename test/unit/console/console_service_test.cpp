@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The console service over real channels on a fake kernel: the test plays the domains, dom0 and whoever sits at the terminal.
+// The console service over real channels on a fake kernel: the test plays the domains, dom0 and whoever sits
+// at the terminal.
 #include "services/console-stubdom/console_service.hpp"
 
 #include <catch2/catch.hpp>
@@ -24,14 +25,16 @@ using schema::console::ToDomain;
 
 namespace {
 
-constexpr uint64_t kControl = abi::kControlRole;   // dom0's badge
+constexpr uint64_t kControl = abi::kControlRole;  // dom0's badge
 
 // A terminal that takes `credit` bytes.
 class Terminal final : public Ports {
   public:
     std::string shown;
     size_t credit = ~size_t{0};
-    uint8_t in(unsigned reg) override { return reg == 5 ? (credit >= 16 ? 0x60 : 0x00) : reg == 2 ? 0xc1 : 0; }
+    uint8_t in(unsigned reg) override {
+        return reg == 5 ? (credit >= 16 ? 0x60 : 0x00) : reg == 2 ? 0xc1 : 0;
+    }
     void out(unsigned reg, uint8_t value) override {
         if (reg != 0) return;
         shown += static_cast<char>(value);
@@ -48,16 +51,24 @@ class Peer {
     Status connect();
     ring::Channel& channel() { return connection_->channel(); }
     template <typename Message, typename Fill>
-    ring::Io send(Fill&& fill, size_t words = 700) { return ring::send<Message>(channel(), words, fill); }
-    ring::Io print(std::string_view text) {
-        return send<FromDomain>([&](auto m) { m.setOutput({reinterpret_cast<const kj::byte*>(text.data()), text.size()}); }, 16 + text.size() / 8);
+    ring::Io send(Fill&& fill, size_t words = 700) {
+        return ring::send<Message>(channel(), words, fill);
     }
-    std::string typed() {   // what came as input
+    ring::Io print(std::string_view text) {
+        return send<FromDomain>(
+            [&](auto m) {
+                m.setOutput({reinterpret_cast<const kj::byte*>(text.data()), text.size()});
+            },
+            16 + text.size() / 8);
+    }
+    std::string typed() {  // what came as input
         std::string out;
         while (ring::receive<ToDomain>(channel(), [&](auto m) {
-                   if (m.isInput()) out.append(reinterpret_cast<const char*>(m.getInput().begin()), m.getInput().size());
+                   if (m.isInput())
+                       out.append(reinterpret_cast<const char*>(m.getInput().begin()), m.getInput().size());
                    return true;
-               }) == ring::Io::Ok) {}
+               }) == ring::Io::Ok) {
+        }
         (void)channel().arm();
         return out;
     }
@@ -107,7 +118,7 @@ struct Bench {
     std::optional<ring::Listener> listener;
 
     Bench() {
-        ring_test::install_fixup();   // peers die with their memory
+        ring_test::install_fixup();  // peers die with their memory
         kernel.give(100, ObjectType::Untyped, 25, 0);
         kernel.give(101, ObjectType::Endpoint);
         kernel.talk = [this](abi::Call number, cap::RawCall& c) { return talk(number, c); };
@@ -125,7 +136,7 @@ struct Bench {
                 if (target && target->object == own->object) bits |= target->badge;
                 return Status::Ok;
             }
-            case abi::Call::IpcCall:   // the service's turn, then back: one thread, one buffer
+            case abi::Call::IpcCall:  // the service's turn, then back: one thread, one buffer
                 call.reset(new Call{calling_badge, c, buffer});
                 (void)listener->turn(abi::kDeadlinePoll);
                 c = call->raw;
@@ -135,7 +146,8 @@ struct Bench {
             case abi::Call::IpcRecv:
                 if (call && !std::exchange(call->taken, true)) {
                     const unsigned caps = abi::MessageTag{call->raw.a[1]}.caps();
-                    for (unsigned i = 0; i < caps; i++) REQUIRE(kernel.move(buffer.receive_slots[i], call->buffer.caps[i]) == Status::Ok);
+                    for (unsigned i = 0; i < caps; i++)
+                        REQUIRE(kernel.move(buffer.receive_slots[i], call->buffer.caps[i]) == Status::Ok);
                     buffer.received = caps;
                     std::copy_n(call->raw.a + 1, 5, c.a + 1);
                     c.a[0] = call->badge;
@@ -147,7 +159,8 @@ struct Bench {
             case abi::Call::IpcReply: {
                 if (!call) return Status::Ok;
                 const unsigned caps = abi::MessageTag{c.a[1]}.caps();
-                for (unsigned i = 0; i < caps; i++) REQUIRE(kernel.move(call->buffer.receive_slots[i], buffer.caps[i]) == Status::Ok);
+                for (unsigned i = 0; i < caps; i++)
+                    REQUIRE(kernel.move(call->buffer.receive_slots[i], buffer.caps[i]) == Status::Ok);
                 std::copy_n(c.a + 1, 5, call->raw.a + 1);
                 call->buffer.received = caps;
                 return Status::Ok;
@@ -181,7 +194,8 @@ struct Bench {
     }
 };
 
-Peer::Peer(Bench& bench, uint64_t badge) : bench_{bench}, badge_{badge}, hub_{ring::Hub::create(bench.env).value()} {
+Peer::Peer(Bench& bench, uint64_t badge)
+    : bench_{bench}, badge_{badge}, hub_{ring::Hub::create(bench.env).value()} {
     connection_.emplace(*hub_, CapAddr{0, 101});
 }
 
@@ -201,17 +215,20 @@ struct Dom0 : Peer {
 
     void take() {
         while (ring::receive<ToControl>(channel(), [&](ToControl::Reader m) {
-                   if (m.isInput()) input.append(reinterpret_cast<const char*>(m.getInput().begin()), m.getInput().size());
+                   if (m.isInput())
+                       input.append(reinterpret_cast<const char*>(m.getInput().begin()), m.getInput().size());
                    if (m.isDetached()) detached.push_back(m.getDetached());
                    if (!m.isResult()) return true;
                    const auto result = m.getResult();
                    error = result.getError().cStr();
-                   history.append(reinterpret_cast<const char*>(result.getData().begin()), result.getData().size());
+                   history.append(reinterpret_cast<const char*>(result.getData().begin()),
+                                  result.getData().size());
                    next = result.getNext();
                    end = result.getEnd();
                    for (const auto domain : result.getDomains()) names.push_back(domain.getName().cStr());
                    return true;
-               }) == ring::Io::Ok) {}
+               }) == ring::Io::Ok) {
+        }
         (void)channel().arm();
     }
     void attach(Bench& bench, uint64_t domain) {
@@ -284,7 +301,8 @@ TEST_CASE("console: who looks sees every byte, however slow the line and fast th
     for (int line = 0; line < 4000 && all.size() < 3 * Scrollback::Log::capacity(); line++) {
         bench.terminal.credit = 600;
         for (int i = 0; i < 3; i++) {
-            const std::string text = "line " + std::to_string(line) + "." + std::to_string(i) + std::string(300, '.') + "\n";
+            const std::string text =
+                "line " + std::to_string(line) + "." + std::to_string(i) + std::string(300, '.') + "\n";
             if (guest.print(text) == ring::Io::Ok) all += text;
         }
         bench.turn();
@@ -326,11 +344,13 @@ TEST_CASE("console: history comes in pieces") {
         bench.run();
     }
     for (int i = 0; i < 20 && !dom0.end; i++) {
-        (void)dom0.send<FromControl>([&](auto m) {
-            auto history = m.initHistory();
-            history.setDomain(7);
-            history.setOffset(dom0.next);
-        }, 16);
+        (void)dom0.send<FromControl>(
+            [&](auto m) {
+                auto history = m.initHistory();
+                history.setDomain(7);
+                history.setOffset(dom0.next);
+            },
+            16);
         bench.run();
         dom0.take();
     }
@@ -353,7 +373,7 @@ TEST_CASE("console: the attached domain goes: its last words are shown, the term
     CHECK(bench.terminal.shown == "goodbye");
     CHECK(dom0.detached == std::vector<uint64_t>{7});
     CHECK(bench.log_of(7) == "goodbye");
-    REQUIRE(guest.connect() == Status::Ok);   // the next instance of the same domain goes on in its log
+    REQUIRE(guest.connect() == Status::Ok);  // the next instance of the same domain goes on in its log
     (void)guest.print(" again");
     bench.run();
     CHECK(bench.log_of(7) == "goodbye again");
@@ -375,7 +395,11 @@ TEST_CASE("console: dom0 goes: nobody stays attached, and its next instance has 
     bench.type("ok");
     next.take();
     CHECK(next.input.ends_with("ok"));
-    (void)next.send<FromControl>([](auto m) { m.setOutput({reinterpret_cast<const kj::byte*>("prompt"), 6}); }, 16);
+    (void)next.send<FromControl>(
+        [](auto m) {
+            m.setOutput({reinterpret_cast<const kj::byte*>("prompt"), 6});
+        },
+        16);
     bench.run();
     CHECK(bench.terminal.shown == "prompt");
 }
@@ -391,7 +415,7 @@ TEST_CASE("console: hostile messages cost their sender its channel at most") {
         Peer bad{bench, 9};
         REQUIRE(bad.connect() == Status::Ok);
         for (int i = 0; i < 6 && bad.channel().open(); i++) {
-            if (round % 3 == 0) {   // what only dom0 may say
+            if (round % 3 == 0) {  // what only dom0 may say
                 (void)bad.send<FromControl>([&](auto m) { m.initAttach().setDomain(7); }, 16);
                 (void)bad.send<FromControl>([&](auto m) { m.initForget().setDomain(7); }, 16);
             } else {

@@ -10,7 +10,9 @@ using Log = Scrollback::Log;
 
 namespace {
 
-std::span<const std::byte> bytes(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+std::span<const std::byte> bytes(std::string_view text) {
+    return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
 
 std::string read_all(const Log& log, uint64_t at = 0, size_t step = 1000) {
     std::string out;
@@ -40,17 +42,18 @@ TEST_CASE("scrollback: what is appended is read, also across the end and in piec
         all += line;
         log.append(bytes(line));
         if (i % 997 == 0) {
-            const std::string kept = all.size() > Log::capacity() ? all.substr(all.size() - Log::capacity()) : all;
+            const std::string kept =
+                all.size() > Log::capacity() ? all.substr(all.size() - Log::capacity()) : all;
             CHECK(read_all(log, 0, 1 + i % 5000) == kept);
         }
     }
     CHECK(log.written() == all.size());
     CHECK(log.oldest() == all.size() - Log::capacity());
-    uint64_t at = log.oldest() - 5;   // gone: moved up
+    uint64_t at = log.oldest() - 5;  // gone: moved up
     std::byte one[1];
     CHECK(log.read(at, one) == 1);
     CHECK(at == log.oldest() + 1);
-    at = log.written() + 100;         // not there yet
+    at = log.written() + 100;  // not there yet
     CHECK(log.read(at, one) == 0);
     CHECK(at == log.written());
 }
@@ -83,7 +86,7 @@ TEST_CASE("scrollback: a new instance adopts logs, names and order") {
     CHECK(second.find(6)->name() == "domain 6");
     CHECK(read_all(*second.find(6)) == "from 6");
     CHECK_FALSE(second.find(6)->connected);
-    second.find(5)->connected = true;   // the oldest, but connected
+    second.find(5)->connected = true;  // the oldest, but connected
     REQUIRE(second.open(8));
     CHECK(second.find(5));
     CHECK_FALSE(second.find(6));
@@ -123,10 +126,12 @@ TEST_CASE("scrollback: damaged memory is adopted as far as it is whole, whatever
         Memory memory{4};
         {
             Scrollback scrollback{memory.span()};
-            for (uint64_t badge = 0; badge < 4; badge++) scrollback.open(badge)->append(bytes(std::string(next() % 40000, 'k')));
+            for (uint64_t badge = 0; badge < 4; badge++)
+                scrollback.open(badge)->append(bytes(std::string(next() % 40000, 'k')));
         }
         // Headers are where damage hurts.
-        for (unsigned hits = next() % 8; hits > 0; hits--) memory.bytes[next() % 4 * Scrollback::kSlotBytes + next() % 80] = static_cast<std::byte>(next());
+        for (unsigned hits = next() % 8; hits > 0; hits--)
+            memory.bytes[next() % 4 * Scrollback::kSlotBytes + next() % 80] = static_cast<std::byte>(next());
         Scrollback scrollback{memory.span()};
         for (Log* log : scrollback.logs()) {
             CHECK(read_all(*log).size() <= Log::capacity());

@@ -8,11 +8,12 @@ using namespace bulkhead::console;
 
 namespace {
 
-// A 16550A as its data sheet says, with an edge-triggered interrupt line: `edges` counts what a PIC would see.
+// A 16550A as its data sheet says, with an edge-triggered interrupt line: `edges` counts what a PIC would
+// see.
 class Fake16550 final : public Ports {
   public:
-    std::deque<uint8_t> receive;         // arrived, not yet read
-    std::deque<uint8_t> transmit_fifo;   // written, not yet on the wire
+    std::deque<uint8_t> receive;        // arrived, not yet read
+    std::deque<uint8_t> transmit_fifo;  // written, not yet on the wire
     std::string wire;
     unsigned edges = 0, lost = 0;
     bool absent = false;
@@ -29,10 +30,11 @@ class Fake16550 final : public Ports {
             }
             case 2: {
                 const uint8_t id = identification();
-                if (id == 0x02) transmit_pending_ = false;   // reading it clears a transmitter interrupt
+                if (id == 0x02) transmit_pending_ = false;  // reading it clears a transmitter interrupt
                 return update(static_cast<uint8_t>(id | 0xc0));
             }
-            case 5: return static_cast<uint8_t>((receive.empty() ? 0 : 1) | (transmit_fifo.empty() ? 0x60 : 0));
+            case 5:
+                return static_cast<uint8_t>((receive.empty() ? 0 : 1) | (transmit_fifo.empty() ? 0x60 : 0));
             case 6: return update(0xb0);
             default: return 0;
         }
@@ -40,11 +42,14 @@ class Fake16550 final : public Ports {
     void out(unsigned reg, uint8_t value) override {
         if (absent) return;
         if (reg == 0) {
-            if (transmit_fifo.size() < 16) transmit_fifo.push_back(value);
-            else lost++;
+            if (transmit_fifo.size() < 16)
+                transmit_fifo.push_back(value);
+            else
+                lost++;
             transmit_pending_ = false;
         } else if (reg == 1) {
-            if ((value & 2) && !(enable_ & 2) && transmit_fifo.empty()) transmit_pending_ = true;   // enabling it while empty interrupts at once
+            if ((value & 2) && !(enable_ & 2) && transmit_fifo.empty())
+                transmit_pending_ = true;  // enabling it while empty interrupts at once
             enable_ = value;
         } else if (reg == 2) {
             fifo_control = value;
@@ -85,8 +90,12 @@ class Fake16550 final : public Ports {
     bool transmit_pending_ = false, line_ = false;
 };
 
-std::span<const std::byte> bytes(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
-std::string text(const std::vector<std::byte>& input) { return {reinterpret_cast<const char*>(input.data()), input.size()}; }
+std::span<const std::byte> bytes(std::string_view text) {
+    return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+std::string text(const std::vector<std::byte>& input) {
+    return {reinterpret_cast<const char*>(input.data()), input.size()};
+}
 
 // The driver is called at edges alone: whatever it misses stays unserved.
 struct Bench {
@@ -159,7 +168,7 @@ TEST_CASE("uart: no edge is missed when input and output come together") {
             b.port.send_fifo();
         }
         b.serve();
-        REQUIRE_FALSE(b.port.line());   // a line that stays up gives no further edge
+        REQUIRE_FALSE(b.port.line());  // a line that stays up gives no further edge
     }
     b.run_dry();
     CHECK(text(b.input) == typed);

@@ -23,15 +23,19 @@ uint64_t bytes_of(ObjectType type, uint64_t size) {
     }
 }
 
-bool is_memory(ObjectType type) { return type == ObjectType::Untyped || type == ObjectType::Frame; }
+bool is_memory(ObjectType type) {
+    return type == ObjectType::Untyped || type == ObjectType::Frame;
+}
 
 }  // namespace
 
-ObjectKernel::ObjectKernel(unsigned memory_bits) : previous_{cap::install_fake_kernel(this)}, memory_bytes_{uint64_t{1} << memory_bits} {
+ObjectKernel::ObjectKernel(unsigned memory_bits)
+    : previous_{cap::install_fake_kernel(this)}, memory_bytes_{uint64_t{1} << memory_bits} {
     file_ = memfd_create("physical", 0);
     if (file_ < 0 || ftruncate(file_, static_cast<off_t>(memory_bytes_)) != 0) std::abort();
     void* all = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
-    void* window = mmap(reinterpret_cast<void*>(kWindow), kWindowBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    void* window = mmap(reinterpret_cast<void*>(kWindow), kWindowBytes, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (all == MAP_FAILED || window == MAP_FAILED) std::abort();
     memory_ = static_cast<std::byte*>(all);
     give(abi::start::kCNode, ObjectType::CNode, abi::kRootCNodeBits).object = 0;
@@ -62,7 +66,9 @@ ObjectKernel::Node& ObjectKernel::give(uint32_t slot, ObjectType type, uint64_t 
 bool ObjectKernel::place_of(CapAddr address, Place& out) {
     if (address.cnode() == 0) return out = {0, address.slot()}, address.slot() != 0;
     const auto cnode = nodes_.find({0, address.cnode()});
-    if (cnode == nodes_.end() || cnode->second->type != ObjectType::CNode || address.slot() >= uint64_t{1} << cnode->second->bits) return false;
+    if (cnode == nodes_.end() || cnode->second->type != ObjectType::CNode ||
+        address.slot() >= uint64_t{1} << cnode->second->bits)
+        return false;
     return out = {cnode->second->object, address.slot()}, true;
 }
 
@@ -93,7 +99,9 @@ size_t ObjectKernel::count(ObjectType type) const {
     return objects.size();
 }
 
-uint64_t ObjectKernel::own_root() const { return nodes_.at({0, abi::start::kVSpace})->object; }
+uint64_t ObjectKernel::own_root() const {
+    return nodes_.at({0, abi::start::kVSpace})->object;
+}
 
 std::byte* ObjectKernel::mapped(uint64_t root_object, uint64_t address, uint64_t* flags) {
     const auto found = pages_.find({root_object, address & ~(kPage - 1)});
@@ -131,14 +139,17 @@ Status ObjectKernel::dispatch(abi::Call number, cap::RawCall& c) {
         case CapIdentify: {
             const Node* node = find(CapAddr{a[0]});
             if (!node) return Status::NoCapability;
-            c.a[2] = static_cast<uint64_t>(node->type) | uint64_t{node->rights} << 8 | node->bits << 16 | uint64_t{node->root != 0} << 24;
+            c.a[2] = static_cast<uint64_t>(node->type) | uint64_t{node->rights} << 8 | node->bits << 16 |
+                     uint64_t{node->root != 0} << 24;
             c.a[3] = node->badge;
             c.a[4] = node->object;
             return Status::Ok;
         }
         case FrameMint: return frame_mint(c);
         case IoPortMint: {
-            if (const Status status = copy(CapAddr{a[0]}, CapAddr{a[1]}, abi::rights::kAll, 0, false); status != Status::Ok) return status;
+            if (const Status status = copy(CapAddr{a[0]}, CapAddr{a[1]}, abi::rights::kAll, 0, false);
+                status != Status::Ok)
+                return status;
             find(CapAddr{a[0]})->first_port = static_cast<uint32_t>(a[2]);
             find(CapAddr{a[0]})->ports = static_cast<uint32_t>(a[3]);
             return Status::Ok;
@@ -183,7 +194,9 @@ Status ObjectKernel::dispatch(abi::Call number, cap::RawCall& c) {
             if (node) node->type = ObjectType::IrqHandler, node->object = next_object_++;
             return status;
         }
-        case LogWrite: log.append(reinterpret_cast<const char*>(cap::ipc_buffer().data), a[1]); return Status::Ok;
+        case LogWrite:
+            log.append(reinterpret_cast<const char*>(cap::ipc_buffer().data), a[1]);
+            return Status::Ok;
         default: return talk ? talk(number, c) : Status::NoSuchCall;
     }
 }
@@ -216,7 +229,8 @@ Status ObjectKernel::retype(const cap::RawCall& c) {
 Status ObjectKernel::copy(CapAddr to, CapAddr from, uint8_t rights, uint64_t badge, bool mint) {
     Node* source = find(from);
     if (!source) return Status::NoCapability;
-    if (!(source->rights & abi::rights::kDerive) || source->type == ObjectType::Untyped) return Status::NoRights;
+    if (!(source->rights & abi::rights::kDerive) || source->type == ObjectType::Untyped)
+        return Status::NoRights;
     Status status;
     Node* made = empty_slot(to, status);
     if (!made) return status;
@@ -234,8 +248,11 @@ Status ObjectKernel::frame_mint(const cap::RawCall& c) {
     const Node* source = find(CapAddr{c.a[1]});
     if (!source) return Status::NoCapability;
     const uint64_t bytes = uint64_t{1} << c.a[4];
-    if (source->type != ObjectType::Frame || c.a[3] % bytes || c.a[3] + bytes > uint64_t{1} << source->bits) return Status::BadArgument;
-    if (const Status status = copy(CapAddr{c.a[0]}, CapAddr{c.a[1]}, static_cast<uint8_t>(c.a[2]), 0, false); status != Status::Ok) return status;
+    if (source->type != ObjectType::Frame || c.a[3] % bytes || c.a[3] + bytes > uint64_t{1} << source->bits)
+        return Status::BadArgument;
+    if (const Status status = copy(CapAddr{c.a[0]}, CapAddr{c.a[1]}, static_cast<uint8_t>(c.a[2]), 0, false);
+        status != Status::Ok)
+        return status;
     Node& made = *find(CapAddr{c.a[0]});
     made.object = next_object_++;
     made.physical += c.a[3];
@@ -248,7 +265,8 @@ Status ObjectKernel::move(CapAddr to, CapAddr from) {
     Place place;
     if (!source || !place_of(to, place)) return Status::NoCapability;
     if (nodes_.contains(place)) return Status::SlotOccupied;
-    auto node = nodes_.extract(source->place);   // the node itself stays where it is in memory: children and mappings point to it
+    auto node = nodes_.extract(
+        source->place);  // the node itself stays where it is in memory: children and mappings point to it
     node.key() = place;
     source->place = place;
     nodes_.insert(std::move(node));
@@ -262,11 +280,13 @@ Status ObjectKernel::frame_map(cap::RawCall& c) {
         Node* frame = find(CapAddr{c.a[1] + i});
         if (!frame || frame->type != ObjectType::Frame) return Status::NoCapability;
         const uint64_t bytes = uint64_t{1} << frame->bits, address = c.a[2] + i * bytes, flags = c.a[3];
-        if (address % bytes || ((flags & abi::map::kWrite) && (flags & abi::map::kExecute))) return Status::BadArgument;
+        if (address % bytes || ((flags & abi::map::kWrite) && (flags & abi::map::kExecute)))
+            return Status::BadArgument;
         if (flags & 7 & ~uint64_t{frame->rights}) return Status::NoRights;
         if (frame->root != 0) return Status::AlreadyMapped;
         for (unsigned level = 3; level >= (frame->bits >= abi::kLargePageBits ? 2u : 1u); level--)
-            if (!tables_.contains({root->object, level, address >> (12 + 9 * level)})) return c.a[2] = level, Status::NoPageTable;
+            if (!tables_.contains({root->object, level, address >> (12 + 9 * level)}))
+                return c.a[2] = level, Status::NoPageTable;
         for (uint64_t at = 0; at < bytes; at += kPage)
             if (pages_.contains({root->object, address + at})) return Status::AlreadyMapped;
         for (uint64_t at = 0; at < bytes; at += kPage) pages_[{root->object, address + at}] = {frame, flags};
@@ -274,7 +294,9 @@ Status ObjectKernel::frame_map(cap::RawCall& c) {
         frame->address = address;
         if (root->object == own_root()) {
             const int protection = PROT_READ | ((flags & abi::map::kWrite) ? PROT_WRITE : 0);
-            if (mmap(reinterpret_cast<void*>(address), bytes, protection, MAP_SHARED | MAP_FIXED, file_, static_cast<off_t>(frame->physical)) == MAP_FAILED) std::abort();
+            if (mmap(reinterpret_cast<void*>(address), bytes, protection, MAP_SHARED | MAP_FIXED, file_,
+                     static_cast<off_t>(frame->physical)) == MAP_FAILED)
+                std::abort();
         }
     }
     c.a[2] = c.a[4];
@@ -286,7 +308,8 @@ Status ObjectKernel::table_map(const cap::RawCall& c) {
     Node* table = find(CapAddr{c.a[1]});
     if (!root || !table) return Status::NoCapability;
     const uint64_t index = c.a[2] >> (12 + 9 * table->level);
-    if (!tables_.emplace(std::tuple{root->object, table->level, index}, table).second) return Status::AlreadyMapped;
+    if (!tables_.emplace(std::tuple{root->object, table->level, index}, table).second)
+        return Status::AlreadyMapped;
     table->root = root->object;
     table->address = c.a[2];
     return Status::Ok;
@@ -300,7 +323,8 @@ void ObjectKernel::unmap(Node& node) {
         const uint64_t bytes = uint64_t{1} << node.bits;
         for (uint64_t at = 0; at < bytes; at += kPage) pages_.erase({node.root, node.address + at});
         if (node.root == own_root())
-            mmap(reinterpret_cast<void*>(node.address), bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+            mmap(reinterpret_cast<void*>(node.address), bytes, PROT_NONE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     }
     node.root = node.address = 0;
 }

@@ -9,12 +9,13 @@ using bulkhead::platform::read_clock;
 
 namespace {
 
-// An MC146818: the time as fields, shown in any of its four formats; busy() decides whether an update is in progress at a read of status A.
+// An MC146818: the time as fields, shown in any of its four formats; busy() decides whether an update is in
+// progress at a read of status A.
 class Clock final : public bulkhead::platform::Cmos {
   public:
     unsigned second = 0, minute = 0, hour = 0, day = 1, month = 1, year = 2000;
     bool binary = false, hours24 = true;
-    std::optional<unsigned> century_register;          // raw value; else as a clock that has one keeps it
+    std::optional<unsigned> century_register;  // raw value; else as a clock that has one keeps it
     std::function<bool()> busy = [] { return false; };
     std::function<void(uint8_t)> before_read = [](uint8_t) {};
 
@@ -23,7 +24,10 @@ class Clock final : public bulkhead::platform::Cmos {
         switch (index) {
             case 0: return code(second);
             case 2: return code(minute);
-            case 4: return hours24 ? code(hour) : static_cast<uint8_t>(code(hour % 12 ? hour % 12 : 12) | (hour >= 12 ? 0x80 : 0));
+            case 4:
+                return hours24
+                           ? code(hour)
+                           : static_cast<uint8_t>(code(hour % 12 ? hour % 12 : 12) | (hour >= 12 ? 0x80 : 0));
             case 7: return code(day);
             case 8: return code(month);
             case 9: return code(year % 100);
@@ -35,13 +39,17 @@ class Clock final : public bulkhead::platform::Cmos {
     }
     uint64_t expected() const {
         std::tm time{};
-        time.tm_sec = static_cast<int>(second), time.tm_min = static_cast<int>(minute), time.tm_hour = static_cast<int>(hour);
-        time.tm_mday = static_cast<int>(day), time.tm_mon = static_cast<int>(month) - 1, time.tm_year = static_cast<int>(year) - 1900;
+        time.tm_sec = static_cast<int>(second), time.tm_min = static_cast<int>(minute),
+        time.tm_hour = static_cast<int>(hour);
+        time.tm_mday = static_cast<int>(day), time.tm_mon = static_cast<int>(month) - 1,
+        time.tm_year = static_cast<int>(year) - 1900;
         return static_cast<uint64_t>(timegm(&time));
     }
 
   private:
-    uint8_t code(unsigned value) const { return static_cast<uint8_t>(binary ? value : value / 10 * 16 + value % 10); }
+    uint8_t code(unsigned value) const {
+        return static_cast<uint8_t>(binary ? value : value / 10 * 16 + value % 10);
+    }
 };
 
 }  // namespace
@@ -52,7 +60,8 @@ TEST_CASE("rtc: every hour in all four formats") {
             for (unsigned hour = 0; hour < 24; hour++) {
                 Clock clock;
                 clock.binary = binary, clock.hours24 = hours24;
-                clock.year = 2026, clock.month = 11, clock.day = 23, clock.hour = hour, clock.minute = 59, clock.second = 58;
+                clock.year = 2026, clock.month = 11, clock.day = 23, clock.hour = hour, clock.minute = 59,
+                clock.second = 58;
                 INFO("hour " << hour << " binary " << binary << " 24 hours " << hours24);
                 CHECK(read_clock(clock) == clock.expected());
             }
@@ -85,11 +94,14 @@ TEST_CASE("rtc: an update between two reads of the fields is noticed") {
     // The second rolls over from 23:59:59 on 31 December while the n-th field is read.
     for (int n = 0; n < 20; n++) {
         Clock clock;
-        clock.year = 1999, clock.month = 12, clock.day = 31, clock.hour = 23, clock.minute = 59, clock.second = 59;
+        clock.year = 1999, clock.month = 12, clock.day = 31, clock.hour = 23, clock.minute = 59,
+        clock.second = 59;
         const uint64_t before = clock.expected();
         int reads = 0;
         clock.before_read = [&](uint8_t) {
-            if (reads++ == n) clock.year = 2000, clock.month = 1, clock.day = 1, clock.hour = clock.minute = clock.second = 0;
+            if (reads++ == n)
+                clock.year = 2000, clock.month = 1, clock.day = 1,
+                clock.hour = clock.minute = clock.second = 0;
         };
         const auto seconds = read_clock(clock);
         INFO("read " << n);
@@ -129,7 +141,9 @@ TEST_CASE("rtc: no clock, or rubbish in it, is no time") {
     struct Restless final : bulkhead::platform::Cmos {
         unsigned& value;
         explicit Restless(unsigned& v) : value{v} {}
-        uint8_t read(uint8_t index) override { return index >= 10 && index != 0x32 ? 0x26 : static_cast<uint8_t>(value++ % 10); }
+        uint8_t read(uint8_t index) override {
+            return index >= 10 && index != 0x32 ? 0x26 : static_cast<uint8_t>(value++ % 10);
+        }
     } restless{value};
     CHECK_FALSE(read_clock(restless));
 }

@@ -73,19 +73,23 @@ TEST_CASE("crash report: a call to nowhere begins with who called") {
 TEST_CASE("crash report: a forged stack costs a bounded line") {
     Dead dead;
     // A loop, backwards, beyond the end, unaligned, at the last word.
-    for (const uint64_t next : {Dead::kBase + 0x1000, Dead::kBase + 0x10, abi::kStackTop, Dead::kBase + 0x1041, abi::kStackTop - 8, ~uint64_t{0}, uint64_t{0}}) {
+    for (const uint64_t next : {Dead::kBase + 0x1000, Dead::kBase + 0x10, abi::kStackTop,
+                                Dead::kBase + 0x1041, abi::kStackTop - 8, ~uint64_t{0}, uint64_t{0}}) {
         dead.frame(Dead::kBase + 0x1000, next, abi::kImageBase + 0x111);
         CHECK(dead.report()[1].starts_with("  called from: image+0x111"));
     }
-    for (uint64_t at = 0; at + 16 <= dead.stack.size(); at += 16) dead.frame(Dead::kBase + at, Dead::kBase + at + 16, abi::kImageBase + at % 0x10000);
+    for (uint64_t at = 0; at + 16 <= dead.stack.size(); at += 16)
+        dead.frame(Dead::kBase + at, Dead::kBase + at + 16, abi::kImageBase + at % 0x10000);
     dead.crash.registers.rbp = Dead::kBase;
     CHECK(dead.report()[1].size() < 400);
     CHECK(dead.report()[1].ends_with("…"));
-    for (uint64_t at = 0; at + 16 <= dead.stack.size(); at += 16) dead.frame(Dead::kBase + at, Dead::kBase + at + 16, abi::kImageBase + 5);
+    for (uint64_t at = 0; at + 16 <= dead.stack.size(); at += 16)
+        dead.frame(Dead::kBase + at, Dead::kBase + at + 16, abi::kImageBase + 5);
     CHECK(dead.report()[1] == "  called from: image+0x5 (16384 times)");
     dead.crash.registers.rbp = abi::kRuntimeWindow + 0x1000;
     CHECK(dead.report()[1].find("a thread other than main") != std::string::npos);
-    for (const uint64_t rbp : {uint64_t{0}, uint64_t{8}, abi::kStackTop - 8, abi::kStackTop, Dead::kBase - 8, ~uint64_t{0}, ~uint64_t{7}}) {
+    for (const uint64_t rbp : {uint64_t{0}, uint64_t{8}, abi::kStackTop - 8, abi::kStackTop, Dead::kBase - 8,
+                               ~uint64_t{0}, ~uint64_t{7}}) {
         dead.crash.registers.rbp = dead.crash.registers.rsp = dead.crash.registers.rip = rbp;
         CHECK(dead.report().size() == 7);
     }

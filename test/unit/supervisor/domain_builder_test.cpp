@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A domain is whole or not there: what it finds when it runs, and that a kernel that refuses any one call leaves nothing behind.
+// A domain is whole or not there: what it finds when it runs, and that a kernel that refuses any one call
+// leaves nothing behind.
 #include "toolstack/supervisor/domain_builder.hpp"
 
 #include <catch2/catch.hpp>
@@ -15,8 +16,13 @@ Manifest one_service() {
     DomainSpec spec = service("a", 7);
     spec.accepts = "a";
     spec.connects = {{"a", false}, {"a", true}};
-    spec.grants = {{GrantType::Ports, "ports", 0x3f8, 8}, {GrantType::Log, "log-all"}, {GrantType::Inspect, "inspect"},
-                   {GrantType::Bootfs, "bootfs"}, {GrantType::AcpiPower, "power"}, {GrantType::AcpiReset, "reset"}, {GrantType::Spawn, "spawn"}};
+    spec.grants = {{GrantType::Ports, "ports", 0x3f8, 8},
+                   {GrantType::Log, "log-all"},
+                   {GrantType::Inspect, "inspect"},
+                   {GrantType::Bootfs, "bootfs"},
+                   {GrantType::AcpiPower, "power"},
+                   {GrantType::AcpiReset, "reset"},
+                   {GrantType::Spawn, "spawn"}};
     manifest.services = {spec};
     return manifest;
 }
@@ -38,8 +44,12 @@ struct Built {
         return slots.at(static_cast<unsigned>(abi::ThreadSlot::VSpace));
     }
     template <typename T>
-    T* at(uint64_t address) { return reinterpret_cast<T*>(world.kernel.mapped(root_object(), address)); }
-    fake::ObjectKernel::Node* cap(uint32_t slot) { return world.kernel.find(CapAddr{domain.cspace_slot, slot}); }
+    T* at(uint64_t address) {
+        return reinterpret_cast<T*>(world.kernel.mapped(root_object(), address));
+    }
+    fake::ObjectKernel::Node* cap(uint32_t slot) {
+        return world.kernel.find(CapAddr{domain.cspace_slot, slot});
+    }
 };
 
 }  // namespace
@@ -64,8 +74,14 @@ TEST_CASE("builder: a domain finds its image, its stack, its capabilities") {
     CHECK(start.magic == abi::kStartMagic);
     CHECK(std::string{start.name} == "a");
     CHECK(start.domain_tag == 7);
-    for (const auto& [name, type] : {std::pair{"accept-a", ObjectType::Endpoint}, {"connect-a", ObjectType::Endpoint}, {"connect-a-control", ObjectType::Endpoint},
-                                     {"fault", ObjectType::Endpoint}, {"exit", ObjectType::Endpoint}, {"ports", ObjectType::IoPort}, {"power", ObjectType::IoPort}, {"spawn", ObjectType::Endpoint}}) {
+    for (const auto& [name, type] : {std::pair{"accept-a", ObjectType::Endpoint},
+                                     {"connect-a", ObjectType::Endpoint},
+                                     {"connect-a-control", ObjectType::Endpoint},
+                                     {"fault", ObjectType::Endpoint},
+                                     {"exit", ObjectType::Endpoint},
+                                     {"ports", ObjectType::IoPort},
+                                     {"power", ObjectType::IoPort},
+                                     {"spawn", ObjectType::Endpoint}}) {
         const abi::NamedCap* named = cap::find_cap(start, name);
         INFO(name);
         REQUIRE(named);
@@ -76,11 +92,14 @@ TEST_CASE("builder: a domain finds its image, its stack, its capabilities") {
     CHECK(b.cap(cap::find_cap(start, "ports")->slot)->first_port == 0x3f8);
     const abi::NamedCap& bootfs = *cap::find_cap(start, "bootfs");
     CHECK(std::memcmp(b.at<char>(bootfs.mapped.base), "070701", 6) == 0);
-    for (uint32_t i = 0; i < start.untyped.count; i++) CHECK(b.cap(start.untyped.first + i)->type == ObjectType::Untyped);
+    for (uint32_t i = 0; i < start.untyped.count; i++)
+        CHECK(b.cap(start.untyped.first + i)->type == ObjectType::Untyped);
     for (uint32_t i = 0; i < 4; i++) CHECK(b.cap(start.free_slots.first + i) == nullptr);
 }
 
-TEST_CASE("builder: no page is writable and executable, read-only segments are not writable, pages around the stack are missing") {
+TEST_CASE(
+    "builder: no page is writable and executable, read-only segments are not writable, pages around the "
+    "stack are missing") {
     World world{one_service()};
     Built b{world};
     REQUIRE(b.build());
@@ -141,7 +160,7 @@ TEST_CASE("builder: whichever call the kernel refuses, nothing is left and the n
         REQUIRE(after.nodes == before.nodes);
         REQUIRE(after.bytes == before.bytes);
     }
-    CHECK(failed > needed * 3 / 4);   // the rest are deletes and the like
+    CHECK(failed > needed * 3 / 4);  // the rest are deletes and the like
     CHECK(b.build());
 }
 
@@ -152,7 +171,8 @@ TEST_CASE("builder: a chunk that is too small, a missing file and a broken image
     DomainSpec spec = *b.domain.spec;
     b.domain.spec = &spec;
     spec.image = "stubdom/none";
-    CHECK(b.build().error() == "supervisor: a: cannot be started: there is no file 'stubdom/none' in the bootfs");
+    CHECK(b.build().error() ==
+          "supervisor: a: cannot be started: there is no file 'stubdom/none' in the bootfs");
     spec.image = "kernel";
     CHECK(b.build().error().find("kernel: ") != std::string::npos);
     spec.image = "stubdom/a";

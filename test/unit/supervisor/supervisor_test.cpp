@@ -12,7 +12,7 @@ using abi::SpawnCall;
 
 namespace {
 
-constexpr uint32_t kMemorySlot = 101;   // dom0's memory for spawns, in our root CNode
+constexpr uint32_t kMemorySlot = 101;  // dom0's memory for spawns, in our root CNode
 
 Manifest two_services_and_a_template() {
     Manifest manifest;
@@ -30,22 +30,22 @@ Manifest two_services_and_a_template() {
     return manifest;
 }
 
-struct Finished {};   // thrown out of run() when the test has nothing more to say
+struct Finished {};  // thrown out of run() when the test has nothing more to say
 
 struct Life {
     struct Call {
         uint64_t badge, label;
         std::vector<uint64_t> words;
-        std::vector<uint32_t> caps;   // root slots, moved to the supervisor
+        std::vector<uint32_t> caps;  // root slots, moved to the supervisor
     };
 
     World world{two_services_and_a_template()};
     std::unique_ptr<Supervisor> supervisor;
     std::optional<Call> pending;
-    std::vector<uint64_t> reply;      // words of the last answer; empty: none came
+    std::vector<uint64_t> reply;  // words of the last answer; empty: none came
     unsigned reply_caps = 0;
     uint64_t deadline = 0;
-    bool spin = false;                // let time pass until no restart is due
+    bool spin = false;  // let time pass until no restart is due
 
     Life() {
         world.kernel.talk = [this](abi::Call number, cap::RawCall& c) { return talk(number, c); };
@@ -76,18 +76,22 @@ struct Life {
         buffer.received = 0;
         for (const uint32_t slot : call.caps) {
             if (buffer.received == abi::kMessageCaps) break;
-            if (world.kernel.move(buffer.receive_slots[buffer.received], CapAddr{0, slot}) != Status::Ok) break;
+            if (world.kernel.move(buffer.receive_slots[buffer.received], CapAddr{0, slot}) != Status::Ok)
+                break;
             buffer.received++;
         }
         const auto words = std::min<size_t>(call.words.size(), abi::kMessageWords);
         for (size_t i = 0; i < words; i++) (i < 4 ? c.a[2 + i] : buffer.words[i]) = call.words[i];
         for (size_t i = words; i < 4; i++) c.a[2 + i] = 0;
         c.a[0] = call.badge;
-        c.a[1] = abi::MessageTag{call.label, static_cast<unsigned>(words), static_cast<unsigned>(call.caps.size())}.raw;
+        c.a[1] =
+            abi::MessageTag{call.label, static_cast<unsigned>(words), static_cast<unsigned>(call.caps.size())}
+                .raw;
         return Status::Ok;
     }
     // One message, and its answer's status.
-    Status say(uint64_t badge, uint64_t label, std::vector<uint64_t> words = {}, std::vector<uint32_t> caps = {}) {
+    Status say(uint64_t badge, uint64_t label, std::vector<uint64_t> words = {},
+               std::vector<uint32_t> caps = {}) {
         reply.clear();
         pending = Call{badge, label, std::move(words), std::move(caps)};
         try {
@@ -96,7 +100,9 @@ struct Life {
         }
         return reply.empty() ? Status::PeerGone : static_cast<Status>(reply[0]);
     }
-    Status spawn(SpawnCall call, std::vector<uint64_t> words = {}, std::vector<uint32_t> caps = {}) { return say(kFromSpawner, static_cast<uint64_t>(call), std::move(words), std::move(caps)); }
+    Status spawn(SpawnCall call, std::vector<uint64_t> words = {}, std::vector<uint32_t> caps = {}) {
+        return say(kFromSpawner, static_cast<uint64_t>(call), std::move(words), std::move(caps));
+    }
     void let_time_pass() {
         spin = true;
         try {
@@ -140,11 +146,14 @@ struct Life {
     bool logged(const std::string& text) const { return world.kernel.log.find(text) != std::string::npos; }
 };
 
-uint64_t number(abi::DomainState state) { return static_cast<uint64_t>(state); }
+uint64_t number(abi::DomainState state) {
+    return static_cast<uint64_t>(state);
+}
 
 }  // namespace
 
-TEST_CASE("supervisor: services start, are listed, and one that faults comes back with the next incarnation") {
+TEST_CASE(
+    "supervisor: services start, are listed, and one that faults comes back with the next incarnation") {
     Life life;
     INFO(life.world.kernel.log);
     CHECK(life.world.kernel.started.size() == 2);
@@ -157,10 +166,12 @@ TEST_CASE("supervisor: services start, are listed, and one that faults comes bac
     CHECK_FALSE(life.listed(2));
     (void)life.say(kFromDomain | 0, abi::kExitLabel, {134});
     CHECK(life.logged("console ended with exit code 134 (it aborted"));
-    CHECK(life.reply.empty());   // the dead are not answered
+    CHECK(life.reply.empty());  // the dead are not answered
 }
 
-TEST_CASE("supervisor: who dies again and again waits longer each time, then has failed, and can be asked to try again") {
+TEST_CASE(
+    "supervisor: who dies again and again waits longer each time, then has failed, and can be asked to try "
+    "again") {
     Life life;
     uint64_t last_wait = 0;
     for (int death = 1; death <= 9; death++) {
@@ -215,8 +226,10 @@ TEST_CASE("supervisor: a spawned domain lives in the memory that was handed over
         CHECK(life.reply_caps == 1);
         CHECK(life.begin(Life::request()) == Status::Busy);
         CHECK(life.spawn(SpawnCall::Configure, {9, 1, 1 | 16 << 8 | 300 << 16, 0}) == Status::Ok);
-        CHECK(life.spawn(SpawnCall::Configure, {9, 1, 1 | 17 << 8 | 300 << 16, 0}) == Status::BadArgument);   // above the template's priority
-        CHECK(life.spawn(SpawnCall::Configure, {9, 0, 1 | 16 << 8 | 300 << 16, 0}) == Status::BadArgument);   // the main thread stays
+        CHECK(life.spawn(SpawnCall::Configure, {9, 1, 1 | 17 << 8 | 300 << 16, 0}) ==
+              Status::BadArgument);  // above the template's priority
+        CHECK(life.spawn(SpawnCall::Configure, {9, 0, 1 | 16 << 8 | 300 << 16, 0}) ==
+              Status::BadArgument);  // the main thread stays
         CHECK(life.spawn(SpawnCall::Configure, {9, 3, 0 | 16 << 8 | 300 << 16, 0}) == Status::NoCapability);
         CHECK(life.spawn(SpawnCall::Forget, {9}) == Status::Ok);
         CHECK_FALSE(life.listed(2));
@@ -226,7 +239,7 @@ TEST_CASE("supervisor: a spawned domain lives in the memory that was handed over
     const auto before = life.world.state();
     for (int i = 0; i < 20; i++) cycle();
     CHECK(life.world.state() == before);
-    CHECK(life.spawn(SpawnCall::Forget, {2}) == Status::NoCapability);   // services are not dom0's to forget
+    CHECK(life.spawn(SpawnCall::Forget, {2}) == Status::NoCapability);  // services are not dom0's to forget
 }
 
 TEST_CASE("supervisor: a spawned domain that dies stays dead until it is forgotten") {
@@ -240,7 +253,7 @@ TEST_CASE("supervisor: a spawned domain that dies stays dead until it is forgott
     CHECK(life.spawn(SpawnCall::Sched, {9, 0}) == Status::Ok);
     CHECK(life.reply_caps == 0);
     CHECK(life.spawn(SpawnCall::Control, {9}) == Status::NoCapability);
-    life.fault(2);   // late news
+    life.fault(2);  // late news
     CHECK(life.spawn(SpawnCall::Forget, {9}) == Status::Ok);
 }
 
@@ -253,7 +266,8 @@ TEST_CASE("supervisor: spawn requests that make no sense are refused") {
     };
     CHECK(refused([](auto&) {}) == Status::Ok);
     CHECK(refused([](auto& r) { r.template_name[0] = 'x'; }) == Status::BadArgument);
-    CHECK(refused([](auto& r) { std::memset(r.template_name, 'v', sizeof r.template_name); }) == Status::BadArgument);
+    CHECK(refused([](auto& r) { std::memset(r.template_name, 'v', sizeof r.template_name); }) ==
+          Status::BadArgument);
     CHECK(refused([](auto& r) { r.name[0] = 0; }) == Status::BadArgument);
     CHECK(refused([](auto& r) { r.name[1] = '/'; }) == Status::BadArgument);
     CHECK(refused([](auto& r) { std::memset(r.name, 'n', sizeof r.name); }) == Status::BadArgument);
@@ -264,7 +278,8 @@ TEST_CASE("supervisor: spawn requests that make no sense are refused") {
     CHECK(refused([](auto& r) { r.vcpus = 5; }) == Status::BadArgument);
     CHECK(refused([](auto& r) { r.weight = 65536; }) == Status::BadArgument);
     CHECK(refused([](auto& r) { r.kernel_offset = ~uint64_t{0}; }) == Status::BadArgument);
-    CHECK(refused([](auto& r) { r.kernel_offset = 100, r.kernel_size = ~uint64_t{0} - 50; }) == Status::BadArgument);
+    CHECK(refused([](auto& r) { r.kernel_offset = 100, r.kernel_size = ~uint64_t{0} - 50; }) ==
+          Status::BadArgument);
     CHECK(refused([](auto& r) { r.ramdisk_size = 1 << 30; }) == Status::BadArgument);
     CHECK(life.say(kFromSpawner | 1, static_cast<uint64_t>(SpawnCall::Domains)) == Status::NoRights);
     CHECK(life.say(0, static_cast<uint64_t>(SpawnCall::Domains)) == Status::NoRights);
@@ -294,7 +309,7 @@ TEST_CASE("supervisor: random calls with random capabilities do no harm and leav
     Life life;
     std::mt19937_64 random{1};
     auto below = [&](uint64_t n) { return random() % n; };
-    auto settle = [&] {   // everything of dom0's is gone
+    auto settle = [&] {  // everything of dom0's is gone
         (void)life.begin(Life::request());
         for (uint64_t tag = 1; tag < 16; tag++) (void)life.spawn(SpawnCall::Forget, {tag});
         (void)life.spawn(SpawnCall::Begin, std::vector<uint64_t>(16));
@@ -308,26 +323,36 @@ TEST_CASE("supervisor: random calls with random capabilities do no harm and leav
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 4000; i++) {
             auto r = Life::request(1 + below(12));
-            if (below(4) == 0) reinterpret_cast<uint8_t*>(&r)[below(sizeof r)] = static_cast<uint8_t>(random());
-            std::vector<uint64_t> words = {below(2) ? handle : below(16), below(6), random(), below(3) ? 0 : random()};
+            if (below(4) == 0)
+                reinterpret_cast<uint8_t*>(&r)[below(sizeof r)] = static_cast<uint8_t>(random());
+            std::vector<uint64_t> words = {below(2) ? handle : below(16), below(6), random(),
+                                           below(3) ? 0 : random()};
             std::vector<uint32_t> caps;
             for (uint64_t n = below(5); n > 0; n--) {
                 const auto slot = static_cast<uint32_t>(101 + below(8));
-                if (!life.world.kernel.find(CapAddr{0, slot}) && below(3)) life.world.kernel.give(slot, below(8) ? ObjectType::Untyped : ObjectType::Endpoint, 22, (32 + 4 * (slot - 101)) << 20);
-                if (std::find(caps.begin(), caps.end(), slot) == caps.end() && life.world.kernel.find(CapAddr{0, slot})) caps.push_back(slot);
+                if (!life.world.kernel.find(CapAddr{0, slot}) && below(3))
+                    life.world.kernel.give(slot, below(8) ? ObjectType::Untyped : ObjectType::Endpoint, 22,
+                                           (32 + 4 * (slot - 101)) << 20);
+                if (std::find(caps.begin(), caps.end(), slot) == caps.end() &&
+                    life.world.kernel.find(CapAddr{0, slot}))
+                    caps.push_back(slot);
             }
             const uint64_t which = below(12);
             if (which == 0) {
                 life.fault(static_cast<uint32_t>(below(8)));
             } else {
-                const uint64_t label = which == 11 ? random() & 0xffff : 0x5001 + (which < 4 ? which - 1 : below(9));
-                const Status status = label == 0x5001 ? life.begin(r) : life.say(kFromSpawner, label, words, caps);
+                const uint64_t label =
+                    which == 11 ? random() & 0xffff : 0x5001 + (which < 4 ? which - 1 : below(9));
+                const Status status =
+                    label == 0x5001 ? life.begin(r) : life.say(kFromSpawner, label, words, caps);
                 if (label == 0x5001 && status == Status::Ok) handle = life.reply[1];
             }
         }
         const World::State after = settle();
-        if (round == 0) first = after;
-        else CHECK(after == first);
+        if (round == 0)
+            first = after;
+        else
+            CHECK(after == first);
     }
     CHECK((*life.listed(0))[1] == number(abi::DomainState::Running));
 }

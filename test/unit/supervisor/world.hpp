@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A machine for the supervisor's host tests: memory, the boot modules "bootfs" and "blob", a manifest, and the Stock made of them.
+// A machine for the supervisor's host tests: memory, the boot modules "bootfs" and "blob", a manifest, and
+// the Stock made of them.
 #pragma once
 
 #include <elf.h>
@@ -46,12 +47,14 @@ inline std::vector<uint8_t> small_image() {
     return out;
 }
 
-inline std::vector<uint8_t> archive_of(std::initializer_list<std::pair<std::string, std::vector<uint8_t>>> files) {
+inline std::vector<uint8_t> archive_of(
+    std::initializer_list<std::pair<std::string, std::vector<uint8_t>>> files) {
     std::vector<uint8_t> out;
     auto add = [&](const std::string& name, const std::vector<uint8_t>& data, unsigned mode) {
         char header[111];
-        std::snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1u, mode, 0u, 0u, 1u, 0u, static_cast<unsigned>(data.size()), 0u, 0u,
-                      0u, 0u, static_cast<unsigned>(name.size() + 1), 0u);
+        std::snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1u,
+                      mode, 0u, 0u, 1u, 0u, static_cast<unsigned>(data.size()), 0u, 0u, 0u, 0u,
+                      static_cast<unsigned>(name.size() + 1), 0u);
         out.insert(out.end(), header, header + 110);
         out.insert(out.end(), name.begin(), name.end());
         out.push_back(0);
@@ -101,7 +104,8 @@ struct World {
         kernel.give(abi::root::kInspect, ObjectType::Inspect);
         kernel.give(100, ObjectType::Untyped, 25, 0);
         env.memory.add(CapAddr{0, 100});
-        module(0, "bootfs", kBootfsAt, 20, archive_of({{"stubdom/a", small_image()}, {"kernel", std::vector<uint8_t>(10000, 'k')}}));
+        module(0, "bootfs", kBootfsAt, 20,
+               archive_of({{"stubdom/a", small_image()}, {"kernel", std::vector<uint8_t>(10000, 'k')}}));
         module(1, "blob", kBlobAt, 20, small_image());
         root->untypeds = root->boot.modules = 2;
         root->boot.pm1a_control = 0x604;
@@ -109,12 +113,25 @@ struct World {
         blob_frames = BootFrames::open(env, *root, 1).value();
         bootfs = Bootfs::open(bootfs_frames->bytes()).value();
         auto blob = parse_image(blob_frames->bytes()).value();
-        stock.emplace(Stock{env, *root, manifest, *bootfs, *bootfs_frames, *blob_frames, blob, object(ObjectType::Endpoint), {}, {}, {}, 0});
+        stock.emplace(Stock{env,
+                            *root,
+                            manifest,
+                            *bootfs,
+                            *bootfs_frames,
+                            *blob_frames,
+                            blob,
+                            object(ObjectType::Endpoint),
+                            {},
+                            {},
+                            {},
+                            0});
         for (const DomainSpec& spec : manifest.services)
-            if (!spec.accepts.empty()) stock->endpoints.emplace_back(spec.accepts, object(ObjectType::Endpoint));
+            if (!spec.accepts.empty())
+                stock->endpoints.emplace_back(spec.accepts, object(ObjectType::Endpoint));
     }
 
-    void module(uint32_t index, const char* name, uint64_t at, uint8_t bits, const std::vector<uint8_t>& bytes) {
+    void module(uint32_t index, const char* name, uint64_t at, uint8_t bits,
+                const std::vector<uint8_t>& bytes) {
         std::memcpy(kernel.memory(at), bytes.data(), bytes.size());
         kernel.give(abi::root::kFirstUntyped + index, ObjectType::Untyped, bits, at).device = true;
         root->untyped[index] = {at, bits, 1, static_cast<uint8_t>(index + 1), {}};
