@@ -16,7 +16,7 @@ MACHINE = dict(auto=False, cpus=1, files={
     "/etc/xen/unknown.cfg": GOOD + "flavour = 3\n",
     "/etc/xen/pv.cfg": GOOD + 'type = "pv"\n',
     "/etc/xen/vcpus.cfg": guest_cfg("many", vcpus=1000),
-    "/etc/xen/noname.cfg": "memory = 64\n",
+    "/etc/xen/noname.cfg": GOOD.replace('name = "good"\n', ""),
 })
 
 

@@ -71,7 +71,11 @@ Result<void> Guests::construct(DomainId id) {
     c.wall_clock_tsc = time ? time->tsc : cap::read_tsc();
     c.wall_clock_ns = time ? time->nanoseconds_utc : 0;
     if (auto ok = g.vmm->configure(c, kBuildMs); !ok) return ok;
-    if (auto ok = g.vmm->build(kBuildMs); !ok) return ok;
+    if (auto ok = g.vmm->build(kBuildMs); !ok) {
+        // The VMM does not know its kernel's name.
+        const bool kernel = ok.error().sentence.find("kernel") != std::string::npos;
+        return kernel ? xl::fail(ok.error().kind, record.config.kernel + ": " + ok.error().sentence) : ok;
+    }
     (void)g.vmm->take_change();
     if (auto ok = write_guest_nodes(p_.store, record, g.vmm->state(), c.wall_clock_ns / 1'000'000'000); !ok)
         return xl::fail(ok.error().kind, "its xenstore nodes cannot be written: " + ok.error().sentence + ".");

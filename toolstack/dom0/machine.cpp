@@ -131,12 +131,13 @@ Result<std::vector<xl::CapabilityInfo>> Machine::capabilities(std::optional<xl::
     const abi::NamedCap* inspect = cap::find_cap(start_, "inspect");
     if (!inspect) return xl::fail(ErrorKind::Denied, "the manifest does not let dom0 inspect the kernel.");
     const auto supervised = p_.spawner.domains();
-    return list_capabilities(cap::address(*inspect), domain, [&](std::uint64_t tag) -> std::string {
+    const auto name = [&](std::uint64_t tag) -> std::string {
         if (tag == start_.domain_tag) return "Domain-0";
         if (const DomainRecord* record = guests_.record(static_cast<xl::DomainId>(tag))) return record->config.name;
         const auto it = std::ranges::find(supervised, tag, &SupervisedDomain::tag);
         return it == supervised.end() ? "supervisor" : it->name;
-    });
+    };
+    return list_capabilities(cap::address(*inspect), domain, name);
 }
 
 Result<std::vector<xl::StubDomainInfo>> Machine::stub_domains() {

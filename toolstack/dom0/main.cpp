@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // dom0: connects to the services, takes up what the last dom0 left, starts the guests of /etc/xen/auto, and gives the operator a prompt,
 // whatever is missing.
+#include <malloc.h>
+
 #include <cstdio>
+#include <cstdlib>
 
 #include "toolstack/dom0/machine.hpp"
 #include "toolstack/dom0/shell/shell.hpp"
@@ -11,6 +14,7 @@ namespace bulkhead::dom0 {
 namespace {
 
 constexpr const char* kAuto = "/etc/xen/auto";
+constexpr std::size_t kHeap = 4 << 20;
 constexpr std::int64_t kConsoleMs = 20'000, kServicesMs = 5'000;
 
 cap::CapAddr named(const abi::StartInfo& start, const char* name) {
@@ -122,6 +126,12 @@ class Dom0 {
 };
 
 int serve(const abi::StartInfo& start) {
+    // One heap that has from the beginning what listing all capabilities takes, and keeps it: what `caps` shows of dom0 itself then
+    // depends on what dom0 holds, not on what it did before.
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    void* volatile once = std::malloc(kHeap);   // volatile: the compiler must not see that this does nothing
+    std::free(once);
     static cap::Environment env{start};
     for (const char* name : {"spawn", "kept", "journal"})
         if (!cap::find_cap(start, name)) return cap::log_line(std::string{"dom0: the manifest must grant '"} + name + "'"), 1;
