@@ -60,6 +60,8 @@ class Dom0 {
         store_.start();
         platform_.start();
         std::string problem = load_state(start_, journal_, state_, memory_);
+        cap::log_line(xl::format("dom0: start %u: %zu guests in the journal, %llu MiB of %llu MiB are free for guests", start_.incarnation + 1, state_.domains.size(),
+                                 static_cast<unsigned long long>(memory_.free_bytes() >> 20), static_cast<unsigned long long>(memory_.total_bytes() >> 20)));
         if (!files_.error().empty()) problem += "dom0: " + files_.error() + "\n";
         (void)loop_.until(loop_.deadline_ms(kConsoleMs), [&] { return console_.up(); });
         (void)loop_.until(loop_.deadline_ms(kServicesMs), [&] { return store_.up() && platform_.up(); });
