@@ -27,6 +27,7 @@ struct [[gnu::packed]] TablePointer {
     uint64_t base;
 };
 
+constexpr uint8_t kUserGate = 0xee;       // the same for user mode: INT3 is the one instruction that may
 constexpr uint8_t kInterruptGate = 0x8e;  // present, DPL 0, 64-bit interrupt gate: `int n` from user mode is a #GP
 constexpr uint64_t kStubBytes = 16;
 constexpr uint64_t kSyscallMask = 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x40000;  // TF IF DF IOPL NT AC
@@ -44,7 +45,7 @@ uint8_t ist_of(unsigned vector) {
 void build_idt() {
     for (unsigned v = 0; v < 256; ++v) {
         const uint64_t stub = reinterpret_cast<uint64_t>(isr_stubs) + v * kStubBytes;
-        idt[v] = {static_cast<uint16_t>(stub), SEL_KCODE, ist_of(v), kInterruptGate, static_cast<uint16_t>(stub >> 16), static_cast<uint32_t>(stub >> 32), 0};
+        idt[v] = {static_cast<uint16_t>(stub), SEL_KCODE, ist_of(v), v == 3 ? kUserGate : kInterruptGate, static_cast<uint16_t>(stub >> 16), static_cast<uint32_t>(stub >> 32), 0};
     }
 }
 
