@@ -15,7 +15,7 @@ constexpr size_t kLargestTable = 1 << 20;  // a DSDT can be some hundred kB; any
 
 // A table's bytes with checked reads: what lies outside reads as zero.
 class Bytes {
-public:
+  public:
     Bytes() = default;
     Bytes(const uint8_t* data, size_t size) : data_{data}, size_{size} {}
     explicit operator bool() const { return data_ != nullptr; }
@@ -27,7 +27,9 @@ public:
         if (has(offset, sizeof(T))) __builtin_memcpy(&value, data_ + offset, sizeof(T));
         return value;
     }
-    bool is(size_t offset, const char* text, size_t bytes) const { return has(offset, bytes) && __builtin_memcmp(data_ + offset, text, bytes) == 0; }
+    bool is(size_t offset, const char* text, size_t bytes) const {
+        return has(offset, bytes) && __builtin_memcmp(data_ + offset, text, bytes) == 0;
+    }
     bool sums_to_zero(size_t bytes) const {
         if (!has(0, bytes)) return false;
         uint8_t sum = 0;
@@ -35,7 +37,7 @@ public:
         return sum == 0;
     }
 
-private:
+  private:
     const uint8_t* data_ = nullptr;
     size_t size_ = 0;
 };
@@ -78,7 +80,8 @@ void add_override(BootInfo& info, const Bytes& madt, size_t at) {
     if (info.overrides == kCapacity) return;
     const uint16_t mps = madt.read<uint16_t>(at + 8);
     // ISA is edge, high unless the table says otherwise.
-    const uint32_t flags = ((mps & 3) == 3 ? uint32_t{abi::kIrqLow} : 0u) | (((mps >> 2) & 3) == 3 ? uint32_t{abi::kIrqLevel} : 0u);
+    const uint32_t flags = ((mps & 3) == 3 ? uint32_t{abi::kIrqLow} : 0u) |
+                           (((mps >> 2) & 3) == 3 ? uint32_t{abi::kIrqLevel} : 0u);
     info.irq_override[info.overrides++] = {madt.read<uint8_t>(at + 3), madt.read<uint32_t>(at + 4), flags, 0};
 }
 
@@ -89,10 +92,15 @@ void read_madt(const Bytes& madt, uint32_t boot_apic_id, BootInfo& info) {
     for (size_t at = 44; madt.has(at, 2);) {
         const uint8_t type = madt.read<uint8_t>(at), length = madt.read<uint8_t>(at + 1);
         if (length < 2 || !madt.has(at, length)) break;
-        if (type == 0 && length >= 8) add_cpu(info, madt.read<uint8_t>(at + 3), madt.read<uint8_t>(at + 2), madt.read<uint32_t>(at + 4), boot_apic_id);
-        if (type == 9 && length >= 16) add_cpu(info, madt.read<uint32_t>(at + 4), madt.read<uint32_t>(at + 12), madt.read<uint32_t>(at + 8), boot_apic_id);
+        if (type == 0 && length >= 8)
+            add_cpu(info, madt.read<uint8_t>(at + 3), madt.read<uint8_t>(at + 2), madt.read<uint32_t>(at + 4),
+                    boot_apic_id);
+        if (type == 9 && length >= 16)
+            add_cpu(info, madt.read<uint32_t>(at + 4), madt.read<uint32_t>(at + 12),
+                    madt.read<uint32_t>(at + 8), boot_apic_id);
         if (type == 1 && length >= 12 && info.ioapics < sizeof(info.ioapic) / sizeof(info.ioapic[0]))
-            info.ioapic[info.ioapics++] = {madt.read<uint32_t>(at + 4), madt.read<uint8_t>(at + 2), madt.read<uint32_t>(at + 8)};
+            info.ioapic[info.ioapics++] = {madt.read<uint32_t>(at + 4), madt.read<uint8_t>(at + 2),
+                                           madt.read<uint32_t>(at + 8)};
         if (type == 2 && length >= 10) add_override(info, madt, at);
         if (type == 5 && length >= 12) info.lapic_base = madt.read<uint64_t>(at + 4);
         at += length;
@@ -101,15 +109,25 @@ void read_madt(const Bytes& madt, uint32_t boot_apic_id, BootInfo& info) {
 
 // -- FADT and the S5 package
 
-// Name (_S5_, Package () {SLP_TYPa, SLP_TYPb, …}): 08 [5c] "_S5_" 12 PkgLength NumElements, each element a byte constant.
+// Name (_S5_, Package () {SLP_TYPa, SLP_TYPb, …}): 08 [5c] "_S5_" 12 PkgLength NumElements, each element a
+// byte constant.
 bool element(const Bytes& aml, size_t& at, uint32_t& value) {
     const uint8_t op = aml.read<uint8_t>(at);
     if (!aml.has(at, 1)) return false;
     switch (op) {
         case 0x00:
-        case 0x01: value = op; at += 1; return true;
-        case 0x0a: value = aml.read<uint8_t>(at + 1); at += 2; return aml.has(at, 0);
-        case 0x0b: value = aml.read<uint16_t>(at + 1) & 7u; at += 3; return aml.has(at, 0);
+        case 0x01:
+            value = op;
+            at += 1;
+            return true;
+        case 0x0a:
+            value = aml.read<uint8_t>(at + 1);
+            at += 2;
+            return aml.has(at, 0);
+        case 0x0b:
+            value = aml.read<uint16_t>(at + 1) & 7u;
+            at += 3;
+            return aml.has(at, 0);
         default: return false;
     }
 }
@@ -137,8 +155,10 @@ void read_fadt(PhysicalMemory& memory, const Bytes& fadt, BootInfo& info) {
     info.pm1a_control = fadt.read<uint32_t>(64);
     info.pm1b_control = fadt.read<uint32_t>(68);
     // The extended blocks win where they exist and are I/O ports.
-    if (fadt.read<uint8_t>(172) == kIoSpace && fadt.read<uint64_t>(176) != 0) info.pm1a_control = fadt.read<uint64_t>(176);
-    if (fadt.read<uint8_t>(184) == kIoSpace && fadt.read<uint64_t>(188) != 0) info.pm1b_control = fadt.read<uint64_t>(188);
+    if (fadt.read<uint8_t>(172) == kIoSpace && fadt.read<uint64_t>(176) != 0)
+        info.pm1a_control = fadt.read<uint64_t>(176);
+    if (fadt.read<uint8_t>(184) == kIoSpace && fadt.read<uint64_t>(188) != 0)
+        info.pm1b_control = fadt.read<uint64_t>(188);
     if (info.pm1a_control > 0xffff) info.pm1a_control = 0;
     if (info.pm1b_control > 0xffff) info.pm1b_control = 0;
     const bool reset_supported = (fadt.read<uint32_t>(112) & (1 << 10)) != 0;
@@ -167,7 +187,8 @@ const char* acpi_result_text(AcpiResult result) {
         case AcpiResult::NoRsdp: return "firmware offers no ACPI root pointer (RSDP)";
         case AcpiResult::BadRsdp: return "the ACPI root pointer (RSDP) is damaged";
         case AcpiResult::NoRoot: return "the ACPI root table (RSDT or XSDT) is missing or damaged";
-        case AcpiResult::NoMadt: return "the ACPI table of interrupt controllers (MADT) is missing or damaged";
+        case AcpiResult::NoMadt:
+            return "the ACPI table of interrupt controllers (MADT) is missing or damaged";
         case AcpiResult::BadMadt: return "the ACPI table of interrupt controllers (MADT) names no I/O APIC";
     }
     return "";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads what the kernel needs from ACPI tables into BootInfo: CPUs, I/O APICs and overrides (MADT), reset register and PM1 control
-// blocks (FADT), the S5 sleep types (found in the DSDT without an AML interpreter). Runs in boot code that is discarded, on
-// tables that firmware wrote: every access is checked against the table's length, every table against its checksum.
+// Reads what the kernel needs from ACPI tables into BootInfo: CPUs, I/O APICs and overrides (MADT), reset
+// register and PM1 control blocks (FADT), the S5 sleep types (found in the DSDT without an AML interpreter).
+// Runs in boot code that is discarded, on tables that firmware wrote: every access is checked against the
+// table's length, every table against its checksum.
 #pragma once
 
 #include <stddef.h>
@@ -13,11 +14,11 @@ namespace bulkhead::boot {
 
 // Physical memory as the parser sees it.
 class PhysicalMemory {
-public:
+  public:
     // `bytes` bytes at `physical`, or nullptr if that cannot be read.
     virtual const uint8_t* map(uint64_t physical, size_t bytes) = 0;
 
-protected:
+  protected:
     ~PhysicalMemory() = default;
 };
 

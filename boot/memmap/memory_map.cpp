@@ -10,8 +10,12 @@ namespace {
 constexpr uint64_t kPage = abi::kPageSize;
 constexpr uint64_t kTop = uint64_t{1} << 52;  // no physical address is higher
 
-uint64_t round_down(uint64_t v) { return v & ~(kPage - 1); }
-uint64_t round_up(uint64_t v) { return (v + kPage - 1) & ~(kPage - 1); }
+uint64_t round_down(uint64_t v) {
+    return v & ~(kPage - 1);
+}
+uint64_t round_up(uint64_t v) {
+    return (v + kPage - 1) & ~(kPage - 1);
+}
 }  // namespace
 
 unsigned caution(MemoryType type) {
@@ -50,7 +54,8 @@ size_t MemoryMap::normalise(MemoryRange* out, size_t capacity) const {
     size_t count = 0;
     uint64_t at = 0;
     while (at < kTop) {
-        // A page that a firmware claims partly Free and partly something else is covered by the other claim's rounding.
+        // A page that a firmware claims partly Free and partly something else is covered by the other claim's
+        // rounding.
         const MemoryRange* best = nullptr;
         uint64_t next = kTop;
         for (size_t i = 0; i < claims_; ++i) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns what firmware says about memory - overlapping, unaligned, unordered - into what the kernel relies on: ranges that are sorted,
-// disjoint, page-aligned and merged. Where claims overlap the more cautious type wins (see caution()); a page that is not
-// wholly Free is not Free. No allocation; used by the kernel's boot code and the UEFI loader.
+// Turns what firmware says about memory - overlapping, unaligned, unordered - into what the kernel relies on:
+// ranges that are sorted, disjoint, page-aligned and merged. Where claims overlap the more cautious type wins
+// (see caution()); a page that is not wholly Free is not Free. No allocation; used by the kernel's boot code
+// and the UEFI loader.
 #pragma once
 
 #include <stddef.h>
@@ -12,16 +13,17 @@
 namespace bulkhead::boot {
 
 class MemoryMap {
-public:
+  public:
     static constexpr size_t kCapacity = 512;
 
-    // False: there was no room; the map is then unusable (a forgotten reservation must not become free memory).
+    // False: there was no room; the map is then unusable (a forgotten reservation must not become free
+    // memory).
     bool add(uint64_t base, uint64_t size, abi::MemoryType type);
 
     // Writes at most `capacity` ranges, returns their number, or 0 when they do not fit.
     size_t normalise(abi::MemoryRange* out, size_t capacity) const;
 
-private:
+  private:
     abi::MemoryRange claim_[kCapacity];
     size_t claims_ = 0;
 };

@@ -12,8 +12,8 @@ constexpr uint64_t kPitHz = 1193182;
 constexpr uint16_t kPitCount = 11932;  // 10 ms
 uint64_t tsc_khz;
 
-// Two clocks over one count of the 8254. `doubt`: ticks during which we cannot say whether the count had begun or ended; an SMI or a
-// busy emulator host in the wrong moment makes it large.
+// Two clocks over one count of the 8254. `doubt`: ticks during which we cannot say whether the count had
+// begun or ended; an SMI or a busy emulator host in the wrong moment makes it large.
 struct Sample {
     uint64_t tsc, lapic, doubt;
 };

@@ -25,7 +25,9 @@ uint64_t EarlyMemory::pages(uint64_t count) {
     for (uint64_t i = 0; i < count; ++i) arch::zero_page(view + i * abi::kPageSize);
     return next_;
 }
-uint64_t EarlyMemory::page() { return pages(1); }
+uint64_t EarlyMemory::page() {
+    return pages(1);
+}
 
 void EarlyMemory::finish() {
     constexpr uint32_t kCapacity = sizeof(info_.range) / sizeof(info_.range[0]);

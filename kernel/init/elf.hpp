@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// As much of ELF64 as loading a static-PIE takes. The modules come with the boot medium, so mistakes are reported, not survived.
+// As much of ELF64 as loading a static-PIE takes. The modules come with the boot medium, so mistakes are
+// reported, not survived.
 #pragma once
 
 #include <stddef.h>
@@ -24,14 +25,15 @@ struct ElfSegment {
 static_assert(sizeof(ElfSegment) == 56);
 
 struct LoadedElf {
-    uint64_t base;     // where its first page lies
-    uint64_t bias;     // address = vaddr + bias
+    uint64_t base;  // where its first page lies
+    uint64_t bias;  // address = vaddr + bias
     uint64_t entry;
-    uint64_t phdr;     // address of the program headers, 0: not in a segment
+    uint64_t phdr;  // address of the program headers, 0: not in a segment
     uint16_t phnum;
 };
 
-// Maps the segments with their first page at `base` through core::boot::map_page; panics with `what` in the message.
+// Maps the segments with their first page at `base` through core::boot::map_page; panics with `what` in the
+// message.
 LoadedElf load_elf(const char* what, const uint8_t* file, size_t bytes, uint64_t base);
 
 }  // namespace bulkhead::init

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The order of boot on the first CPU. Everything in kernel/init and boot/ is unmapped when the root task starts.
+// The order of boot on the first CPU. Everything in kernel/init and boot/ is unmapped when the root task
+// starts.
 #include "boot/acpi/acpi.hpp"
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/descriptor.hpp"
@@ -34,11 +35,13 @@ void read_boot_info(uint32_t kind, uint64_t pointer) {
     const uint64_t base = arch::kernel_memory.image_physical;
     const uint64_t bytes = static_cast<uint64_t>(image_end - image_start);
     if (kind == kMultibootMagic) {
-        if (const char* why = read_multiboot(pointer, base, bytes, boot_apic_id(), boot_info)) arch::panic(why);
+        if (const char* why = read_multiboot(pointer, base, bytes, boot_apic_id(), boot_info))
+            arch::panic(why);
         return;
     }
     const auto* from = reinterpret_cast<const abi::BootInfo*>(pointer);
-    if (kind != kKindBootInfo || from->magic != abi::kBootInfoMagic || from->version != abi::kAbiVersion || from->size != sizeof(abi::BootInfo))
+    if (kind != kKindBootInfo || from->magic != abi::kBootInfoMagic || from->version != abi::kAbiVersion ||
+        from->size != sizeof(abi::BootInfo))
         arch::panic("the boot loader passes no boot information of this kernel's version");
     __builtin_memcpy(&boot_info, from, sizeof(boot_info));
     if (boot_info.kernel_base != base) arch::panic("the boot loader put the kernel elsewhere than it says");
@@ -57,9 +60,12 @@ uint64_t random_word() {
 
 uint64_t feature_bits() {
     const arch::Features& f = arch::features;
-    const auto bit = [](bool has, abi::CpuFeature feature) { return has ? static_cast<uint64_t>(feature) : 0; };
-    return bit(f.nrips, abi::kFeatureNrips) | bit(f.decode_assists, abi::kFeatureDecodeAssists) | bit(f.flush_by_asid, abi::kFeatureFlushByAsid) |
-           bit(f.invariant_tsc, abi::kFeatureInvariantTsc) | bit(f.x2apic, abi::kFeatureX2Apic) | bit(f.huge_pages, abi::kFeatureHugeGuestPages) |
+    const auto bit = [](bool has, abi::CpuFeature feature) {
+        return has ? static_cast<uint64_t>(feature) : 0;
+    };
+    return bit(f.nrips, abi::kFeatureNrips) | bit(f.decode_assists, abi::kFeatureDecodeAssists) |
+           bit(f.flush_by_asid, abi::kFeatureFlushByAsid) | bit(f.invariant_tsc, abi::kFeatureInvariantTsc) |
+           bit(f.x2apic, abi::kFeatureX2Apic) | bit(f.huge_pages, abi::kFeatureHugeGuestPages) |
            bit(f.pause_filter, abi::kFeaturePauseFilter);
 }
 
@@ -122,7 +128,9 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     memory.finish();
     take_loader_memory();
     clear_module_tails();
-    arch::klog("kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ", arch::features.x2apic ? "x2APIC" : "xAPIC", arch::vcpu_available() ? ", SVM\n" : ", no virtualization\n");
+    arch::klog("kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ",
+               arch::features.x2apic ? "x2APIC" : "xAPIC",
+               arch::vcpu_available() ? ", SVM\n" : ", no virtualization\n");
 
     describe_machine(tsc_khz, boot_tsc);
     core::boot::setup(machine);

@@ -12,7 +12,8 @@ using abi::MemoryType;
 namespace {
 
 struct [[gnu::packed]] Info {
-    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name;
+    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length,
+        mmap_addr, drives_length, drives_addr, config_table, boot_loader_name;
 };
 struct [[gnu::packed]] Entry {
     uint32_t size;
@@ -52,10 +53,12 @@ void module_name(char (&to)[48], uint32_t physical) {
 
 // All of the low 4 GiB is identity-mapped during boot.
 class IdentityMemory final : public boot::PhysicalMemory {
-public:
+  public:
     const uint8_t* map(uint64_t physical, size_t bytes) override {
         constexpr uint64_t kEnd = uint64_t{1} << 32;
-        return physical != 0 && physical < kEnd && bytes <= kEnd - physical ? reinterpret_cast<const uint8_t*>(physical) : nullptr;
+        return physical != 0 && physical < kEnd && bytes <= kEnd - physical
+                   ? reinterpret_cast<const uint8_t*>(physical)
+                   : nullptr;
     }
 };
 
@@ -65,7 +68,11 @@ const char* read_memory(const Info& mbi, BootInfo& info) {
     if ((mbi.flags & kHasMap) == 0) return "the boot loader passes no memory map";
     for (uint64_t offset = 0; offset + sizeof(Entry) <= mbi.mmap_length;) {
         const Entry& e = *at<Entry>(mbi.mmap_addr + offset);
-        const MemoryType type = e.type == 1 ? MemoryType::Free : e.type == 3 ? MemoryType::AcpiReclaim : e.type == 4 ? MemoryType::AcpiNvs : e.type == 5 ? MemoryType::Bad : MemoryType::Reserved;
+        const MemoryType type = e.type == 1   ? MemoryType::Free
+                                : e.type == 3 ? MemoryType::AcpiReclaim
+                                : e.type == 4 ? MemoryType::AcpiNvs
+                                : e.type == 5 ? MemoryType::Bad
+                                              : MemoryType::Reserved;
         if (!memory_map.add(e.base, e.length, type)) return "the memory map has too many entries";
         offset += e.size + sizeof(e.size);
     }
@@ -73,14 +80,17 @@ const char* read_memory(const Info& mbi, BootInfo& info) {
     memory_map.add(0, 0x1000, MemoryType::Reserved);
     memory_map.add(0xa0000, 0x60000, MemoryType::Reserved);
     memory_map.add(info.kernel_base, info.kernel_size, MemoryType::Kernel);
-    for (uint32_t i = 0; i < info.modules; ++i) memory_map.add(info.module[i].base, info.module[i].size, MemoryType::Module);
-    info.ranges = static_cast<uint32_t>(memory_map.normalise(info.range, sizeof(info.range) / sizeof(info.range[0])));
+    for (uint32_t i = 0; i < info.modules; ++i)
+        memory_map.add(info.module[i].base, info.module[i].size, MemoryType::Module);
+    info.ranges =
+        static_cast<uint32_t>(memory_map.normalise(info.range, sizeof(info.range) / sizeof(info.range[0])));
     return info.ranges != 0 ? nullptr : "the memory map has too many entries";
 }
 
 }  // namespace
 
-const char* read_multiboot(uint64_t address, uint64_t image_physical, uint64_t image_bytes, uint32_t boot_apic_id, BootInfo& info) {
+const char* read_multiboot(uint64_t address, uint64_t image_physical, uint64_t image_bytes,
+                           uint32_t boot_apic_id, BootInfo& info) {
     const Info& mbi = *at<Info>(address);
     info.magic = abi::kBootInfoMagic;
     info.version = abi::kAbiVersion;

@@ -15,9 +15,13 @@ namespace {
 EarlyMemory* memory;
 bool direct_map_loaded;
 
-uint64_t* view(uint64_t physical) { return static_cast<uint64_t*>(direct_map_loaded ? arch::direct(physical) : reinterpret_cast<void*>(physical)); }
+uint64_t* view(uint64_t physical) {
+    return static_cast<uint64_t*>(direct_map_loaded ? arch::direct(physical)
+                                                    : reinterpret_cast<void*>(physical));
+}
 
-constexpr uint64_t kPageOf[3] = {abi::kPageSize, uint64_t{1} << abi::kLargePageBits, uint64_t{1} << abi::kHugePageBits};
+constexpr uint64_t kPageOf[3] = {abi::kPageSize, uint64_t{1} << abi::kLargePageBits,
+                                 uint64_t{1} << abi::kHugePageBits};
 
 // The entry that translates `address` at `level` (0: 4 KiB pages), making the tables above it.
 uint64_t* entry_for(uint64_t address, unsigned level) {
@@ -43,10 +47,12 @@ void map(uint64_t address, uint64_t physical, uint64_t bytes, uint64_t flags) {
 }
 
 bool is_ram(MemoryType type) {
-    return type == MemoryType::Free || type == MemoryType::AcpiReclaim || type == MemoryType::AcpiNvs || type == MemoryType::Module || type == MemoryType::Boot;
+    return type == MemoryType::Free || type == MemoryType::AcpiReclaim || type == MemoryType::AcpiNvs ||
+           type == MemoryType::Module || type == MemoryType::Boot;
 }
 
-// Neighbours are merged first, so that a module in the middle does not break large pages. The image is left out: its text would be writable here.
+// Neighbours are merged first, so that a module in the middle does not break large pages. The image is left
+// out: its text would be writable here.
 void map_ram(const abi::BootInfo& info) {
     constexpr uint64_t kFlags = pte::kWrite | pte::kNoExecute | pte::kGlobal;
     for (uint32_t i = 0; i < info.ranges;) {
@@ -56,15 +62,18 @@ void map_ram(const abi::BootInfo& info) {
         }
         const uint64_t base = info.range[i].base;
         uint64_t end = base;
-        for (; i < info.ranges && is_ram(info.range[i].type) && info.range[i].base == end; ++i) end += info.range[i].size;
+        for (; i < info.ranges && is_ram(info.range[i].type) && info.range[i].base == end; ++i)
+            end += info.range[i].size;
         map(K_DIRECT_BASE + base, base, end - base, kFlags);
     }
 }
 
 void map_section(const char* from, const char* to, uint64_t flags) {
     const uint64_t start = reinterpret_cast<uint64_t>(from);
-    const uint64_t physical = start - reinterpret_cast<uint64_t>(image_start) + arch::kernel_memory.image_physical;
-    for (uint64_t at = 0; at < static_cast<uint64_t>(to - from); at += abi::kPageSize) *entry_for(start + at, 0) = (physical + at) | flags | pte::kPresent;
+    const uint64_t physical =
+        start - reinterpret_cast<uint64_t>(image_start) + arch::kernel_memory.image_physical;
+    for (uint64_t at = 0; at < static_cast<uint64_t>(to - from); at += abi::kPageSize)
+        *entry_for(start + at, 0) = (physical + at) | flags | pte::kPresent;
 }
 
 }  // namespace
@@ -72,7 +81,8 @@ void map_section(const char* from, const char* to, uint64_t flags) {
 void build_kernel_root(const abi::BootInfo& info, EarlyMemory& early) {
     memory = &early;
     arch::kernel_memory.root_physical = early.page();
-    // User level's roots copy the upper half once, after boot: nothing is added to the root's upper half later.
+    // User level's roots copy the upper half once, after boot: nothing is added to the root's upper half
+    // later.
     map_ram(info);
     entry_for(K_WINDOW_BASE, 0);
     map_section(image_start, text_end, pte::kGlobal);
@@ -96,7 +106,8 @@ void* map_mmio(uint64_t physical, uint64_t bytes) {
     const uint64_t address = kernel_memory.window_next;
     for (uint64_t i = 0; i < count; ++i)
         *init::entry_for(address + i * abi::kPageSize, 0) =
-            (physical - offset + i * abi::kPageSize) | pte::kPresent | pte::kWrite | pte::kNoExecute | pte::kUncached | pte::kWriteThrough | pte::kGlobal;
+            (physical - offset + i * abi::kPageSize) | pte::kPresent | pte::kWrite | pte::kNoExecute |
+            pte::kUncached | pte::kWriteThrough | pte::kGlobal;
     kernel_memory.window_next += (count + 1) * abi::kPageSize;
     return reinterpret_cast<void*>(address + offset);
 }
@@ -104,7 +115,8 @@ void* map_mmio(uint64_t physical, uint64_t bytes) {
 uint64_t map_stack(uint64_t bytes) {
     const uint64_t address = kernel_memory.window_next;
     for (uint64_t at = 0; at < bytes; at += abi::kPageSize)
-        *init::entry_for(address + at, 0) = init::memory->page() | pte::kPresent | pte::kWrite | pte::kNoExecute | pte::kGlobal;
+        *init::entry_for(address + at, 0) =
+            init::memory->page() | pte::kPresent | pte::kWrite | pte::kNoExecute | pte::kGlobal;
     kernel_memory.window_next += bytes + abi::kPageSize;
     return address + bytes;
 }

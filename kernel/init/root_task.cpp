@@ -15,7 +15,8 @@ constexpr unsigned kRuntimeCNodeBits = 12, kRuntimeMemoryBits = 24;
 constexpr uint64_t kPage = abi::kPageSize;
 
 // In the area at kStartPages, each with an unmapped page behind it.
-constexpr uint64_t kStartInfoAt = abi::kStartPages, kKernelInfoAt = abi::kStartPages + 2 * kPage, kIpcBufferAt = abi::kStartPages + 4 * kPage, kRootInfoAt = abi::kStartPages + 16 * kPage;
+constexpr uint64_t kStartInfoAt = abi::kStartPages, kKernelInfoAt = abi::kStartPages + 2 * kPage,
+                   kIpcBufferAt = abi::kStartPages + 4 * kPage, kRootInfoAt = abi::kStartPages + 16 * kPage;
 
 const abi::BootModule* find_module(const abi::BootInfo& info, const char* name) {
     for (uint32_t i = 0; i < info.modules; ++i)
@@ -32,9 +33,10 @@ LoadedElf load_module(const abi::BootInfo& info, const char* name, uint64_t base
     return load_elf(name, static_cast<const uint8_t*>(arch::direct(module->base)), module->size, base);
 }
 
-// The initial stack grows down in its last page: strings first, then the vectors that the System V ABI wants at RSP.
+// The initial stack grows down in its last page: strings first, then the vectors that the System V ABI wants
+// at RSP.
 class StackBuilder {
-public:
+  public:
     StackBuilder(uint8_t* page, uint64_t address) : page_{page}, address_{address}, used_{kPage} {}
     uint64_t bytes(const void* data, size_t size) {
         used_ = (used_ - size) & ~size_t{15};
@@ -43,7 +45,7 @@ public:
     }
     uint64_t vector(const uint64_t* words, size_t count) { return bytes(words, count * 8); }
 
-private:
+  private:
     uint8_t* page_;
     uint64_t address_;
     size_t used_;
@@ -51,18 +53,49 @@ private:
 
 uint64_t build_stack(const LoadedElf& root, const LoadedElf& blob, uint64_t random) {
     uint8_t* top = nullptr;
-    for (uint64_t at = abi::kStackTop - kStackBytes; at < abi::kStackTop; at += kPage) top = static_cast<uint8_t*>(core::boot::map_page(at, abi::map::kRead | abi::map::kWrite));
+    for (uint64_t at = abi::kStackTop - kStackBytes; at < abi::kStackTop; at += kPage)
+        top = static_cast<uint8_t*>(core::boot::map_page(at, abi::map::kRead | abi::map::kWrite));
     StackBuilder stack{top, abi::kStackTop - kPage};
-    constexpr char kName[] = "supervisor", kTunables[] = "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
+    constexpr char kName[] = "supervisor",
+                   kTunables[] =
+                       "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
     const uint64_t seed[2] = {random, random * 0x94d049bb133111eb + 1};
-    const uint64_t name = stack.bytes(kName, sizeof(kName)), tunables = stack.bytes(kTunables, sizeof(kTunables)), seed_at = stack.bytes(seed, sizeof(seed));
-    constexpr uint64_t kPhdr = 3, kPhent = 4, kPhnum = 5, kPagesz = 6, kBase = 7, kEntry = 9, kSecure = 23, kRandom = 25, kExecfn = 31, kSysinfoEhdr = 33;
+    const uint64_t name = stack.bytes(kName, sizeof(kName)),
+                   tunables = stack.bytes(kTunables, sizeof(kTunables)),
+                   seed_at = stack.bytes(seed, sizeof(seed));
+    constexpr uint64_t kPhdr = 3, kPhent = 4, kPhnum = 5, kPagesz = 6, kBase = 7, kEntry = 9, kSecure = 23,
+                       kRandom = 25, kExecfn = 31, kSysinfoEhdr = 33;
     const uint64_t words[] = {
-        1, name, 0,          // argc, argv
-        tunables, 0,         // envp
-        kPhdr, root.phdr, kPhent, sizeof(ElfSegment), kPhnum, root.phnum, kPagesz, kPage, kBase, 0, kEntry, root.entry, kSecure, 0, kRandom, seed_at, kExecfn, name,
-        kSysinfoEhdr, blob.base, abi::kAtBulkhead, kStartInfoAt, 0, 0,
-        0,                   // pads to 16 bytes
+        1,
+        name,
+        0,  // argc, argv
+        tunables,
+        0,  // envp
+        kPhdr,
+        root.phdr,
+        kPhent,
+        sizeof(ElfSegment),
+        kPhnum,
+        root.phnum,
+        kPagesz,
+        kPage,
+        kBase,
+        0,
+        kEntry,
+        root.entry,
+        kSecure,
+        0,
+        kRandom,
+        seed_at,
+        kExecfn,
+        name,
+        kSysinfoEhdr,
+        blob.base,
+        abi::kAtBulkhead,
+        kStartInfoAt,
+        0,
+        0,
+        0,  // pads to 16 bytes
     };
     static_assert(sizeof(words) % 16 == 0);
     return stack.vector(words, sizeof(words) / 8);
@@ -88,7 +121,8 @@ void load_root_task(const abi::BootInfo& info, uint64_t random) {
     start->cnode_bits = abi::kRootCNodeBits;
     start->runtime_window = {abi::kRuntimeWindow, abi::kRuntimeWindowSize};
     start->window = {abi::kProgramWindow, abi::kProgramWindowSize};
-    // The root task's own memory is what RootInfo lists; `untyped` stays empty so that nothing is counted twice.
+    // The root task's own memory is what RootInfo lists; `untyped` stays empty so that nothing is counted
+    // twice.
     start->runtime_cnode = core::boot::add_runtime_cnode(kRuntimeCNodeBits);
     start->runtime_cnode_bits = kRuntimeCNodeBits;
     start->runtime_untyped = {core::boot::add_runtime_untyped(kRuntimeMemoryBits), 1};

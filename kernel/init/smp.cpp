@@ -11,8 +11,9 @@
 #include "kernel/init/clock.hpp"
 
 extern "C" {
-extern char trampoline_start[], trampoline_end[], trampoline_long[], trampoline_gdt[], trampoline_gdt_pointer[], trampoline_far[], trampoline_cr3[], trampoline_stack[],
-    trampoline_argument[], trampoline_entry[];
+extern char trampoline_start[], trampoline_end[], trampoline_long[], trampoline_gdt[],
+    trampoline_gdt_pointer[], trampoline_far[], trampoline_cr3[], trampoline_stack[], trampoline_argument[],
+    trampoline_entry[];
 extern uint64_t boot_pml4[512];
 }
 
@@ -48,9 +49,12 @@ void poke(uint64_t page, const char* symbol, T value) {
 }
 
 void place_trampoline(uint64_t page) {
-    __builtin_memcpy(arch::direct(page), trampoline_start, static_cast<uint64_t>(trampoline_end - trampoline_start));
-    poke(page, trampoline_gdt_pointer + 2, static_cast<uint32_t>(page + static_cast<uint64_t>(trampoline_gdt - trampoline_start)));
-    poke(page, trampoline_far, static_cast<uint32_t>(page + static_cast<uint64_t>(trampoline_long - trampoline_start)));
+    __builtin_memcpy(arch::direct(page), trampoline_start,
+                     static_cast<uint64_t>(trampoline_end - trampoline_start));
+    poke(page, trampoline_gdt_pointer + 2,
+         static_cast<uint32_t>(page + static_cast<uint64_t>(trampoline_gdt - trampoline_start)));
+    poke(page, trampoline_far,
+         static_cast<uint32_t>(page + static_cast<uint64_t>(trampoline_long - trampoline_start)));
     poke(page, trampoline_cr3, arch::virt_to_phys(boot_pml4).raw);
     poke(page, trampoline_entry, reinterpret_cast<uint64_t>(&arch::start_other_cpu));
     for (unsigned i = 256; i < 512; ++i) boot_pml4[i] = arch::kernel_memory.root[i];

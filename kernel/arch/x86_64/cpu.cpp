@@ -6,11 +6,13 @@ namespace bulkhead::arch {
 Features features;
 
 namespace {
-bool bit(uint32_t word, unsigned n) { return ((word >> n) & 1) != 0; }
+bool bit(uint32_t word, unsigned n) {
+    return ((word >> n) & 1) != 0;
+}
 
 void detect_xsave() {
-    // x87, SSE, AVX, AVX-512 as a whole; never MPX, PKRU, AMX. Size: the kernel uses the standard (not compacted) format, in which a
-    // component's place does not depend on what is enabled.
+    // x87, SSE, AVX, AVX-512 as a whole; never MPX, PKRU, AMX. Size: the kernel uses the standard (not
+    // compacted) format, in which a component's place does not depend on what is enabled.
     const CpuidResult main = cpuid(0xd, 0);
     uint64_t wanted = main.eax & 0xe7u;
     if ((wanted & 0xe0) != 0xe0) wanted &= ~uint64_t{0xe0};
@@ -27,7 +29,8 @@ void detect_xsave() {
 
 void detect_virtualisation(uint32_t extended_ecx, uint32_t basic_ecx, uint32_t max_extended) {
     constexpr uint64_t kSvmDisabled = 1 << 4;  // VM_CR.SVMDIS: firmware decided against it (APM 15.30.1)
-    features.svm = bit(extended_ecx, 2) && max_extended >= 0x8000000a && (rdmsr(msr::kVmCr) & kSvmDisabled) == 0;
+    features.svm =
+        bit(extended_ecx, 2) && max_extended >= 0x8000000a && (rdmsr(msr::kVmCr) & kSvmDisabled) == 0;
     features.vmx = bit(basic_ecx, 5);
     if (!features.svm) return;
     const CpuidResult svm = cpuid(0x8000000a);
@@ -76,7 +79,8 @@ const char* detect_features() {
 }
 
 void setup_control_registers() {
-    uint64_t cr4_value = cr4::kPae | cr4::kMce | cr4::kPge | cr4::kOsFxsr | cr4::kOsXmmExcpt | cr4::kFsGsBase | cr4::kOsXsave;
+    uint64_t cr4_value =
+        cr4::kPae | cr4::kMce | cr4::kPge | cr4::kOsFxsr | cr4::kOsXmmExcpt | cr4::kFsGsBase | cr4::kOsXsave;
     if (features.smep) cr4_value |= cr4::kSmep;
     if (features.smap) cr4_value |= cr4::kSmap;
     if (features.umip) cr4_value |= cr4::kUmip;
@@ -84,11 +88,12 @@ void setup_control_registers() {
     if (features.pcid) cr4_value |= cr4::kPcide;
     wrmsr(msr::kEfer, rdmsr(msr::kEfer) | efer::kSce | efer::kNxe);
     write_cr4(cr4_value);
-    write_cr0(cr0::kPe | cr0::kMp | cr0::kNe | cr0::kWp | cr0::kAm | cr0::kPg | 0x10);  // caches on, TS clear; 0x10: ET
+    write_cr0(cr0::kPe | cr0::kMp | cr0::kNe | cr0::kWp | cr0::kAm | cr0::kPg |
+              0x10);  // caches on, TS clear; 0x10: ET
     if (features.smap) asm volatile("clac" ::: "cc");
     xsetbv(features.xcr0);
     // PAT: WB WT UC- UC, WC WP UC- UC: entry 4 (PAT bit alone) is write-combining.
-    wrmsr(msr::kPat, 0x0007050100070406);  
+    wrmsr(msr::kPat, 0x0007050100070406);
     wrmsr(msr::kSysenterCs, 0);  // SYSENTER faults
 }
 

@@ -12,7 +12,9 @@ inline uint64_t rdmsr(uint32_t msr) {
     return low | (uint64_t{high} << 32);
 }
 inline void wrmsr(uint32_t msr, uint64_t value) {
-    asm volatile("wrmsr" ::"c"(msr), "a"(static_cast<uint32_t>(value)), "d"(static_cast<uint32_t>(value >> 32)) : "memory");
+    asm volatile("wrmsr" ::"c"(msr), "a"(static_cast<uint32_t>(value)),
+                 "d"(static_cast<uint32_t>(value >> 32))
+                 : "memory");
 }
 
 struct CpuidResult {
@@ -45,49 +47,87 @@ inline uint32_t inl(uint16_t port) {
     asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
     return v;
 }
-inline void outb(uint16_t port, uint8_t v) { asm volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
-inline void outw(uint16_t port, uint16_t v) { asm volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
-inline void outl(uint16_t port, uint32_t v) { asm volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
+inline void outb(uint16_t port, uint8_t v) {
+    asm volatile("outb %0, %1" ::"a"(v), "Nd"(port));
+}
+inline void outw(uint16_t port, uint16_t v) {
+    asm volatile("outw %0, %1" ::"a"(v), "Nd"(port));
+}
+inline void outl(uint16_t port, uint32_t v) {
+    asm volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
 
-inline uint64_t read_cr0() { uint64_t v; asm volatile("mov %%cr0, %0" : "=r"(v)); return v; }
-inline uint64_t read_cr2() { uint64_t v; asm volatile("mov %%cr2, %0" : "=r"(v)); return v; }
-inline uint64_t read_cr3() { uint64_t v; asm volatile("mov %%cr3, %0" : "=r"(v)); return v; }
-inline uint64_t read_cr4() { uint64_t v; asm volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-inline void write_cr0(uint64_t v) { asm volatile("mov %0, %%cr0" ::"r"(v) : "memory"); }
-inline void write_cr3(uint64_t v) { asm volatile("mov %0, %%cr3" ::"r"(v) : "memory"); }
-inline void write_cr4(uint64_t v) { asm volatile("mov %0, %%cr4" ::"r"(v) : "memory"); }
-inline void invlpg(uint64_t address) { asm volatile("invlpg (%0)" ::"r"(address) : "memory"); }
+inline uint64_t read_cr0() {
+    uint64_t v;
+    asm volatile("mov %%cr0, %0" : "=r"(v));
+    return v;
+}
+inline uint64_t read_cr2() {
+    uint64_t v;
+    asm volatile("mov %%cr2, %0" : "=r"(v));
+    return v;
+}
+inline uint64_t read_cr3() {
+    uint64_t v;
+    asm volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+inline uint64_t read_cr4() {
+    uint64_t v;
+    asm volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+inline void write_cr0(uint64_t v) {
+    asm volatile("mov %0, %%cr0" ::"r"(v) : "memory");
+}
+inline void write_cr3(uint64_t v) {
+    asm volatile("mov %0, %%cr3" ::"r"(v) : "memory");
+}
+inline void write_cr4(uint64_t v) {
+    asm volatile("mov %0, %%cr4" ::"r"(v) : "memory");
+}
+inline void invlpg(uint64_t address) {
+    asm volatile("invlpg (%0)" ::"r"(address) : "memory");
+}
 
-inline void cpu_relax() { asm volatile("pause" ::: "memory"); }
+inline void cpu_relax() {
+    asm volatile("pause" ::: "memory");
+}
 inline uint64_t xgetbv() {
     uint32_t low, high;
     asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low | (uint64_t{high} << 32);
 }
 inline void xsetbv(uint64_t v) {
-    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(v)), "d"(static_cast<uint32_t>(v >> 32)) : "memory");
+    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(v)), "d"(static_cast<uint32_t>(v >> 32))
+                 : "memory");
 }
 
 namespace msr {
-inline constexpr uint32_t kApicBase = 0x1b, kTscDeadline = 0x6e0, kX2ApicFirst = 0x800, kPat = 0x277, kEfer = 0xc0000080, kStar = 0xc0000081, kLstar = 0xc0000082,
-                          kCstar = 0xc0000083, kSfmask = 0xc0000084, kFsBase = 0xc0000100, kGsBase = 0xc0000101, kKernelGsBase = 0xc0000102, kTscAux = 0xc0000103,
-                          kVmCr = 0xc0010114, kVmHsavePa = 0xc0010117, kSysenterCs = 0x174;
+inline constexpr uint32_t kApicBase = 0x1b, kTscDeadline = 0x6e0, kX2ApicFirst = 0x800, kPat = 0x277,
+                          kEfer = 0xc0000080, kStar = 0xc0000081, kLstar = 0xc0000082, kCstar = 0xc0000083,
+                          kSfmask = 0xc0000084, kFsBase = 0xc0000100, kGsBase = 0xc0000101,
+                          kKernelGsBase = 0xc0000102, kTscAux = 0xc0000103, kVmCr = 0xc0010114,
+                          kVmHsavePa = 0xc0010117, kSysenterCs = 0x174;
 }
 namespace cr0 {
-inline constexpr uint64_t kPe = 1, kMp = 2, kEm = 4, kTs = 8, kNe = 1 << 5, kWp = 1 << 16, kAm = 1 << 18, kNw = 1 << 29, kCd = 1 << 30, kPg = 1ull << 31;
+inline constexpr uint64_t kPe = 1, kMp = 2, kEm = 4, kTs = 8, kNe = 1 << 5, kWp = 1 << 16, kAm = 1 << 18,
+                          kNw = 1 << 29, kCd = 1 << 30, kPg = 1ull << 31;
 }
 namespace cr3 {
 inline constexpr uint64_t kKeep = 1ull << 63;  // with CR4.PCIDE: do not flush
 }
 namespace cr4 {
-inline constexpr uint64_t kPae = 1 << 5, kMce = 1 << 6, kPge = 1 << 7, kOsFxsr = 1 << 9, kOsXmmExcpt = 1 << 10, kUmip = 1 << 11, kFsGsBase = 1 << 16, kPcide = 1 << 17,
+inline constexpr uint64_t kPae = 1 << 5, kMce = 1 << 6, kPge = 1 << 7, kOsFxsr = 1 << 9,
+                          kOsXmmExcpt = 1 << 10, kUmip = 1 << 11, kFsGsBase = 1 << 16, kPcide = 1 << 17,
                           kOsXsave = 1 << 18, kSmep = 1 << 20, kSmap = 1 << 21;
 }
 namespace efer {
 inline constexpr uint64_t kSce = 1, kLme = 1 << 8, kLma = 1 << 10, kNxe = 1 << 11, kSvme = 1 << 12;
 }
 
-// Read once on the boot CPU; the other CPUs are checked against it (smp.cpp refuses one that lacks something).
+// Read once on the boot CPU; the other CPUs are checked against it (smp.cpp refuses one that lacks
+// something).
 struct Features {
     bool smep, smap, umip, pcid, huge_pages, x2apic, tsc_deadline, invariant_tsc, rdtscp, xsaveopt;
     bool svm, npt, nrips, decode_assists, flush_by_asid, clean_bits, pause_filter, vmx;

@@ -27,8 +27,9 @@ struct [[gnu::packed]] TablePointer {
     uint64_t base;
 };
 
-constexpr uint8_t kUserGate = 0xee;       // the same for user mode: INT3 is the one instruction that may
-constexpr uint8_t kInterruptGate = 0x8e;  // present, DPL 0, 64-bit interrupt gate: `int n` from user mode is a #GP
+constexpr uint8_t kUserGate = 0xee;  // the same for user mode: INT3 is the one instruction that may
+constexpr uint8_t kInterruptGate =
+    0x8e;  // present, DPL 0, 64-bit interrupt gate: `int n` from user mode is a #GP
 constexpr uint64_t kStubBytes = 16;
 constexpr uint64_t kSyscallMask = 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x40000;  // TF IF DF IOPL NT AC
 
@@ -45,7 +46,13 @@ uint8_t ist_of(unsigned vector) {
 void build_idt() {
     for (unsigned v = 0; v < 256; ++v) {
         const uint64_t stub = reinterpret_cast<uint64_t>(isr_stubs) + v * kStubBytes;
-        idt[v] = {static_cast<uint16_t>(stub), SEL_KCODE, ist_of(v), v == 3 ? kUserGate : kInterruptGate, static_cast<uint16_t>(stub >> 16), static_cast<uint32_t>(stub >> 32), 0};
+        idt[v] = {static_cast<uint16_t>(stub),
+                  SEL_KCODE,
+                  ist_of(v),
+                  v == 3 ? kUserGate : kInterruptGate,
+                  static_cast<uint16_t>(stub >> 16),
+                  static_cast<uint32_t>(stub >> 32),
+                  0};
     }
 }
 
@@ -57,7 +64,8 @@ void load_descriptors(CpuLocal& cpu) {
     cpu.gdt[3] = 0;                   // 32-bit user code: not offered
     cpu.gdt[4] = 0x00cff3000000ffff;  // user data
     cpu.gdt[5] = 0x00affb000000ffff;  // user code: 64-bit, DPL 3
-    cpu.gdt[6] = (sizeof(Tss) - 1) | ((tss & 0xffffff) << 16) | (uint64_t{0x89} << 40) | (((tss >> 24) & 0xff) << 56);
+    cpu.gdt[6] =
+        (sizeof(Tss) - 1) | ((tss & 0xffffff) << 16) | (uint64_t{0x89} << 40) | (((tss >> 24) & 0xff) << 56);
     cpu.gdt[7] = tss >> 32;
     cpu.tss.io_map = sizeof(Tss);  // beyond the limit: no port is open to user mode
 

@@ -22,7 +22,7 @@ static_assert(sizeof(Tss) == 104);
 
 enum Ist : uint8_t { kIstNone = 0, kIstNmi = 1, kIstMce = 2, kIstDf = 3 };
 
-void build_idt();                     // once
-void load_descriptors(CpuLocal&);     // each CPU: GDT, TSS, IDT, GS base, syscall MSRs
+void build_idt();                  // once
+void load_descriptors(CpuLocal&);  // each CPU: GDT, TSS, IDT, GS base, syscall MSRs
 
 }  // namespace bulkhead::arch

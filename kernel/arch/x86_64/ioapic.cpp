@@ -43,7 +43,8 @@ void set_low(uint32_t gsi, uint32_t value) {
 }  // namespace
 
 void ioapic::mask_legacy() {
-    outb(0x20, 0x11);  // ICW1..4, then everything masked; spurious ones would arrive at 0x20..0x2f, which nobody uses
+    outb(0x20, 0x11);  // ICW1..4, then everything masked; spurious ones would arrive at 0x20..0x2f, which
+                       // nobody uses
     outb(0xa0, 0x11);
     outb(0x21, 0x20);
     outb(0xa1, 0x28);
@@ -75,7 +76,9 @@ uint32_t ioapic::gsi_limit() {
         if (ioapics[i].gsi_base + ioapics[i].inputs > limit) limit = ioapics[i].gsi_base + ioapics[i].inputs;
     return limit < kDeviceVectors ? limit : kDeviceVectors;
 }
-bool ioapic::is_level(uint32_t gsi) { return gsi < kDeviceVectors && (low_word[gsi] & kLevel) != 0; }
+bool ioapic::is_level(uint32_t gsi) {
+    return gsi < kDeviceVectors && (low_word[gsi] & kLevel) != 0;
+}
 
 void irq_mask(uint32_t gsi) {
     if (gsi < kDeviceVectors) set_low(gsi, low_word[gsi] | kMasked);
@@ -86,7 +89,8 @@ void irq_unmask(uint32_t gsi) {
 bool irq_setup(uint32_t gsi, uint32_t flags) {
     const IoApic* io = find(gsi);
     if (io == nullptr) return false;
-    const uint32_t value = (kFirstDeviceVector + gsi) | ((flags & abi::kIrqLevel) != 0 ? kLevel : 0) | ((flags & abi::kIrqLow) != 0 ? kLow : 0) | kMasked;
+    const uint32_t value = (kFirstDeviceVector + gsi) | ((flags & abi::kIrqLevel) != 0 ? kLevel : 0) |
+                           ((flags & abi::kIrqLow) != 0 ? kLow : 0) | kMasked;
     write(*io, 0x11 + 2 * (gsi - io->gsi_base), cpu_locals[0]->apic_id << 24);
     set_low(gsi, value);
     routed[gsi] = true;

@@ -17,7 +17,8 @@ TicketLock kernel_lock;
 
 namespace {
 
-// A few pages one by one, everything else by reloading CR3 (no global user pages, no PCID: that flushes all of this root).
+// A few pages one by one, everything else by reloading CR3 (no global user pages, no PCID: that flushes all
+// of this root).
 constexpr uint64_t kFlushByPage = 8 * abi::kPageSize;
 
 void flush_host(CpuLocal& cpu, const core::PageTable* root, uint64_t address, uint64_t bytes) {
@@ -50,7 +51,9 @@ bool service_mailbox(CpuLocal& cpu, EntryKind kind) {
     if (sequence == cpu.done) return false;
     bool stopped = false;
     switch (static_cast<IpiRequest>(cpu.request_kind)) {
-        case IpiRequest::FlushHost: flush_host(cpu, cpu.request_root, cpu.request_address, cpu.request_bytes); break;
+        case IpiRequest::FlushHost:
+            flush_host(cpu, cpu.request_root, cpu.request_address, cpu.request_bytes);
+            break;
         case IpiRequest::LeaveGuest: break;  // being here is the answer: the next entry sees the new epoch
         case IpiRequest::Stop:
             if (cpu.core.current == cpu.request_thread) {
@@ -84,7 +87,8 @@ void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes) {
     for (uint64_t rest = others; rest != 0; rest &= rest - 1) {
         CpuLocal& target = *cpu_locals[__builtin_ctzll(rest)];
         // Not in use there right now: loading the root, or entering with it, flushes.
-        const core::PageTable* used = guest ? __atomic_load_n(&target.svm.guest_root, __ATOMIC_ACQUIRE) : target.root;
+        const core::PageTable* used =
+            guest ? __atomic_load_n(&target.svm.guest_root, __ATOMIC_ACQUIRE) : target.root;
         if (used != &root) {
             others &= ~(rest & -rest);
             continue;
@@ -104,7 +108,9 @@ void stop_remote(CpuId id, core::Thread& thread) {
     await(target);
 }
 
-void send_resched(CpuId id) { lapic::send_vector(cpu_locals[id]->apic_id, kVectorResched); }
+void send_resched(CpuId id) {
+    lapic::send_vector(cpu_locals[id]->apic_id, kVectorResched);
+}
 
 void halt_others() {
     if (cpu_count > 1) lapic::send_nmi_to_others();

@@ -6,7 +6,8 @@
 
 namespace bulkhead::arch {
 
-// Answers a pending request. True: this CPU's thread was stopped; it has to take the lock and call core::handle_resched.
+// Answers a pending request. True: this CPU's thread was stopped; it has to take the lock and call
+// core::handle_resched.
 bool service_mailbox(CpuLocal&, EntryKind);
 bool lock_kernel_slow(CpuLocal&, EntryKind, uint32_t ticket);
 void halt_others();  // panic

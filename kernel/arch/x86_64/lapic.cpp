@@ -8,8 +8,10 @@
 
 namespace bulkhead::arch::lapic {
 namespace {
-constexpr uint32_t kId = 0x20, kTpr = 0x80, kEoi = 0xb0, kSvr = 0xf0, kIrr = 0x200, kIcrLow = 0x300, kIcrHigh = 0x310, kLvtTimer = 0x320, kLvtThermal = 0x330,
-                   kLvtPerf = 0x340, kLvt0 = 0x350, kLvt1 = 0x360, kLvtError = 0x370, kTimerInitial = 0x380, kTimerCurrent = 0x390, kTimerDivide = 0x3e0;
+constexpr uint32_t kId = 0x20, kTpr = 0x80, kEoi = 0xb0, kSvr = 0xf0, kIrr = 0x200, kIcrLow = 0x300,
+                   kIcrHigh = 0x310, kLvtTimer = 0x320, kLvtThermal = 0x330, kLvtPerf = 0x340, kLvt0 = 0x350,
+                   kLvt1 = 0x360, kLvtError = 0x370, kTimerInitial = 0x380, kTimerCurrent = 0x390,
+                   kTimerDivide = 0x3e0;
 constexpr uint32_t kMasked = 1 << 16, kNmiMode = 0x400, kExtInt = 0x700, kTscDeadlineMode = 2 << 17;
 constexpr uint64_t kApicEnable = 1 << 11, kApicX2 = 1 << 10;
 
@@ -54,14 +56,18 @@ void init() {
     if (deadline_mode)
         write(kLvtTimer, kTscDeadlineMode | kVectorTimer);
     else {
-        write(kTimerDivide, 0xb);  // by 1
+        write(kTimerDivide, 0xb);        // by 1
         write(kLvtTimer, kVectorTimer);  // on every CPU: only the first one calibrates
     }
     asm volatile("mfence" ::: "memory");
 }
 
-uint32_t id() { return x2 ? read(kId) : read(kId) >> 24; }
-void eoi() { write(kEoi, 0); }
+uint32_t id() {
+    return x2 ? read(kId) : read(kId) >> 24;
+}
+void eoi() {
+    write(kEoi, 0);
+}
 
 void send(uint32_t apic_id, uint32_t icr_low) {
     ++local().counters.ipi;
@@ -74,8 +80,12 @@ void send(uint32_t apic_id, uint32_t icr_low) {
     write(kIcrHigh, apic_id << 24);
     write(kIcrLow, icr_low);
 }
-void send_vector(uint32_t apic_id, uint8_t vector) { send(apic_id, 0x4000u | vector); }
-void send_nmi_to_others() { send(0, 0xc4400); }
+void send_vector(uint32_t apic_id, uint8_t vector) {
+    send(apic_id, 0x4000u | vector);
+}
+void send_nmi_to_others() {
+    send(0, 0xc4400);
+}
 
 bool request_pending() {
     for (uint32_t i = 1; i < 8; ++i)
@@ -88,7 +98,9 @@ void timer_calibrate_begin() {
     write(kTimerDivide, 0xb);
     write(kTimerInitial, ~0u);
 }
-uint32_t timer_calibrate_elapsed() { return ~0u - read(kTimerCurrent); }
+uint32_t timer_calibrate_elapsed() {
+    return ~0u - read(kTimerCurrent);
+}
 void timer_set_ratio(uint64_t ratio_32_32) {
     ratio = ratio_32_32;
     write(kTimerInitial, 0);

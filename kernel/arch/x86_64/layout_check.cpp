@@ -34,7 +34,8 @@ SAME(CL_CONTEXT, CpuLocal, context);
 SAME(CL_SCRATCH, CpuLocal, scratch);
 SAME(CL_STACK, CpuLocal, stack);
 SAME(CL_UPCALL_FRAME, CpuLocal, upcall_frame);
-static_assert(CL_UPCALL_RSP == offsetof(CpuLocal, frame) + offsetof(UpcallFrame, rsp) && offsetof(CpuLocal, frame) % 16 == 0);
+static_assert(CL_UPCALL_RSP == offsetof(CpuLocal, frame) + offsetof(UpcallFrame, rsp) &&
+              offsetof(CpuLocal, frame) % 16 == 0);
 static_assert((SYSCALL_FIRST) == abi::kSyscallBase && (SYSCALL_END) == abi::kSyscallBase + abi::kCallLimit);
 }  // namespace
 }  // namespace bulkhead::arch

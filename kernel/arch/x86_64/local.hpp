@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the machine layer keeps per CPU. In the kernel, GS points to it; the first members are known to assembly (layout.h).
+// What the machine layer keeps per CPU. In the kernel, GS points to it; the first members are known to
+// assembly (layout.h).
 //
 //   window of one CPU (K_WINDOW_BASE side, guard pages unmapped):
 //     | guard | stack 16 KiB | guard | NMI 4 KiB | guard | #MC 4 KiB | guard | #DF 4 KiB |
 //
-// The last word of each IST stack holds the CpuLocal's address, because user level may put anything into the GS base (FSGSBASE).
+// The last word of each IST stack holds the CpuLocal's address, because user level may put anything into the
+// GS base (FSGSBASE).
 #pragma once
 
 #include "kernel/arch/x86_64/descriptor.hpp"
@@ -25,24 +27,26 @@ struct CpuLocal {
     uint64_t stack;             // top for C++ code
     UpcallFrame* upcall_frame;  // &frame
     uint64_t spare[3];
-    uint64_t frame_room[64];    // stack for a fault of the upcall's IRETQ
-    UpcallFrame frame;          // of the upcall path, prepared at every switch of threads
+    uint64_t frame_room[64];  // stack for a fault of the upcall's IRETQ
+    UpcallFrame frame;        // of the upcall path, prepared at every switch of threads
 
     core::Cpu core;
 
-    // What the CPU's registers hold besides the context: the thread whose FS, GS, FPU state is live; the loaded root.
+    // What the CPU's registers hold besides the context: the thread whose FS, GS, FPU state is live; the
+    // loaded root.
     core::Thread* loaded;
-    void* fpu_area;             // whose floating-point state the CPU holds: the loaded thread's, or its guest's
-    core::PageTable* root;      // nullptr: the kernel's own root
-    uint64_t bit;               // 1 << core.id
+    void* fpu_area;         // whose floating-point state the CPU holds: the loaded thread's, or its guest's
+    core::PageTable* root;  // nullptr: the kernel's own root
+    uint64_t bit;           // 1 << core.id
     PcidCache pcids;
-    uint64_t timer_deadline;    // as programmed; kDeadlineNever: off
+    uint64_t timer_deadline;  // as programmed; kDeadlineNever: off
     uint32_t apic_id;
 
-    // Mailbox, written by the CPU that holds the kernel lock. `request` is a sequence: done == request means idle.
+    // Mailbox, written by the CPU that holds the kernel lock. `request` is a sequence: done == request means
+    // idle.
     alignas(64) volatile uint32_t request;
     volatile uint32_t done;
-    uint32_t request_kind;      // IpiRequest
+    uint32_t request_kind;  // IpiRequest
     core::PageTable* request_root;
     uint64_t request_address, request_bytes;
     core::Thread* request_thread;

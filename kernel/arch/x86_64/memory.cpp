@@ -9,11 +9,14 @@ namespace bulkhead::arch {
 
 KernelMemory kernel_memory;
 
-void* phys_to_virt(PhysAddr address) { return direct(address.raw); }
+void* phys_to_virt(PhysAddr address) {
+    return direct(address.raw);
+}
 
 PhysAddr virt_to_phys(const void* pointer) {
     const uint64_t v = reinterpret_cast<uint64_t>(pointer);
-    if (v >= K_IMAGE_BASE) return PhysAddr{v - reinterpret_cast<uint64_t>(image_start) + kernel_memory.image_physical};
+    if (v >= K_IMAGE_BASE)
+        return PhysAddr{v - reinterpret_cast<uint64_t>(image_start) + kernel_memory.image_physical};
     return PhysAddr{v - K_DIRECT_BASE};
 }
 
@@ -41,9 +44,13 @@ uint64_t epoch_of(core::PageTable& root) {
     if (root.arch_word[0] == 0) advance_epoch(root);
     return root.arch_word[0];
 }
-void advance_epoch(core::PageTable& root) { root.arch_word[0] = ++last_epoch; }
+void advance_epoch(core::PageTable& root) {
+    root.arch_word[0] = ++last_epoch;
+}
 
-uint64_t now() { return rdtsc(); }
+uint64_t now() {
+    return rdtsc();
+}
 
 uint64_t port_in(uint16_t port, unsigned bytes) {
     switch (bytes) {

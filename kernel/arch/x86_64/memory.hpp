@@ -6,7 +6,8 @@
 #include "kernel/core/arch.hpp"
 
 extern "C" {
-extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[], init_start[], init_end[], image_end[];
+extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[],
+    init_start[], init_end[], image_end[];
 }
 
 namespace bulkhead::arch {
@@ -15,22 +16,28 @@ struct CpuLocal;
 
 // Set by boot code, constant afterwards.
 struct KernelMemory {
-    uint64_t image_physical;      // where the image's first byte lies
-    uint64_t* root;               // the kernel's own level-4 table (direct map address)
+    uint64_t image_physical;  // where the image's first byte lies
+    uint64_t* root;           // the kernel's own level-4 table (direct map address)
     uint64_t root_physical;
-    uint64_t window_next;         // next free address of the window area
+    uint64_t window_next;  // next free address of the window area
 };
 extern KernelMemory kernel_memory;
 
-inline uint64_t direct_physical(const void* in_direct_map) { return reinterpret_cast<uint64_t>(in_direct_map) - K_DIRECT_BASE; }
-inline void* direct(uint64_t physical) { return reinterpret_cast<void*>(physical + K_DIRECT_BASE); }
-
-namespace pte {
-inline constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4, kWriteThrough = 8, kUncached = 16, kAccessed = 32, kDirty = 64, kLarge = 128, kGlobal = 256, kNoExecute = 1ull << 63;
-inline constexpr uint64_t kAddress = 0x000ffffffffff000;
+inline uint64_t direct_physical(const void* in_direct_map) {
+    return reinterpret_cast<uint64_t>(in_direct_map) - K_DIRECT_BASE;
+}
+inline void* direct(uint64_t physical) {
+    return reinterpret_cast<void*>(physical + K_DIRECT_BASE);
 }
 
-// Host and guest roots carry an epoch in arch_word[0]: a number that no other root ever had, a new one after each removal.
+namespace pte {
+inline constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4, kWriteThrough = 8, kUncached = 16,
+                          kAccessed = 32, kDirty = 64, kLarge = 128, kGlobal = 256, kNoExecute = 1ull << 63;
+inline constexpr uint64_t kAddress = 0x000ffffffffff000;
+}  // namespace pte
+
+// Host and guest roots carry an epoch in arch_word[0]: a number that no other root ever had, a new one after
+// each removal.
 uint64_t epoch_of(core::PageTable& root);
 void advance_epoch(core::PageTable& root);
 

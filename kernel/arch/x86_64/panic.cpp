@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end: registers, the current thread, and a symbolised back-trace on COM1 and in the kernel log; the other CPUs halt.
+// The end: registers, the current thread, and a symbolised back-trace on COM1 and in the kernel log; the
+// other CPUs halt.
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/ipi.hpp"
 #include "kernel/arch/x86_64/layout.h"
@@ -13,7 +14,8 @@ namespace bulkhead::arch {
 
 // As isr_bug pushes it.
 struct KernelFrame {
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax, vector, error, rip, cs, rflags, rsp, ss;
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax, vector, error, rip, cs,
+        rflags, rsp, ss;
 };
 
 namespace {
@@ -32,7 +34,8 @@ void print_address(const char* what, uint64_t address) {
 void back_trace(uint64_t frame) {
     for (unsigned i = 0; i < 24; ++i) {
         const bool in_window = frame >= K_WINDOW_BASE && frame < kernel_memory.window_next;
-        const bool in_image = frame >= reinterpret_cast<uint64_t>(data_start) && frame < reinterpret_cast<uint64_t>(image_end);
+        const bool in_image =
+            frame >= reinterpret_cast<uint64_t>(data_start) && frame < reinterpret_cast<uint64_t>(image_end);
         if (frame % 8 != 0 || !(in_window || in_image)) return;
         const auto* words = reinterpret_cast<const uint64_t*>(frame);
         if (words[1] == 0) return;
@@ -49,7 +52,8 @@ void print_cpu() {
     if (thread == nullptr)
         kpanic_print("  CPU ", uint64_t{cpu->core.id}, ", no thread\n");
     else
-        kpanic_print("  CPU ", uint64_t{cpu->core.id}, ", thread ", thread->header.id, " of domain ", Hex{thread->header.tag}, ", user RIP ", Hex{thread->user.rip}, "\n");
+        kpanic_print("  CPU ", uint64_t{cpu->core.id}, ", thread ", thread->header.id, " of domain ",
+                     Hex{thread->header.tag}, ", user RIP ", Hex{thread->user.rip}, "\n");
 }
 
 [[noreturn]] void stop() {
@@ -75,12 +79,16 @@ void panic(const char* what) {
 
 extern "C" [[noreturn]] void exception_from_kernel(const KernelFrame* f) {
     begin();  // an NMI while another CPU panics ends here
-    kpanic_print("\nkernel panic: exception ", f->vector, ", error ", Hex{f->error}, ", CR2 ", Hex{read_cr2()}, "\n");
+    kpanic_print("\nkernel panic: exception ", f->vector, ", error ", Hex{f->error}, ", CR2 ",
+                 Hex{read_cr2()}, "\n");
     print_address("RIP ", f->rip);
     kpanic_print("  RSP ", Hex{f->rsp}, " RFLAGS ", Hex{f->rflags}, " CR3 ", Hex{read_cr3()}, "\n");
-    kpanic_print("  RAX ", Hex{f->rax}, " RBX ", Hex{f->rbx}, " RCX ", Hex{f->rcx}, " RDX ", Hex{f->rdx}, "\n");
-    kpanic_print("  RSI ", Hex{f->rsi}, " RDI ", Hex{f->rdi}, " RBP ", Hex{f->rbp}, " R8  ", Hex{f->r8}, "\n");
-    kpanic_print("  R9  ", Hex{f->r9}, " R10 ", Hex{f->r10}, " R11 ", Hex{f->r11}, " R12 ", Hex{f->r12}, "\n");
+    kpanic_print("  RAX ", Hex{f->rax}, " RBX ", Hex{f->rbx}, " RCX ", Hex{f->rcx}, " RDX ", Hex{f->rdx},
+                 "\n");
+    kpanic_print("  RSI ", Hex{f->rsi}, " RDI ", Hex{f->rdi}, " RBP ", Hex{f->rbp}, " R8  ", Hex{f->r8},
+                 "\n");
+    kpanic_print("  R9  ", Hex{f->r9}, " R10 ", Hex{f->r10}, " R11 ", Hex{f->r11}, " R12 ", Hex{f->r12},
+                 "\n");
     kpanic_print("  R13 ", Hex{f->r13}, " R14 ", Hex{f->r14}, " R15 ", Hex{f->r15}, "\n");
     print_cpu();
     back_trace(f->rbp);

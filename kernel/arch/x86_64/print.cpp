@@ -5,12 +5,17 @@
 
 namespace bulkhead::arch {
 
-// Boot messages are written before anybody else runs; panics by a CPU that stopped the others: neither takes the lock.
-void log_line(const Line& line) { panic_line(line); }
+// Boot messages are written before anybody else runs; panics by a CPU that stopped the others: neither takes
+// the lock.
+void log_line(const Line& line) {
+    panic_line(line);
+}
 void panic_line(const Line& line) {
     core::log_panic(line.text(), line.bytes());
 }
 
 }  // namespace bulkhead::arch
 
-extern "C" [[noreturn]] void __cxa_pure_virtual() { bulkhead::arch::panic("a pure virtual function was called"); }
+extern "C" [[noreturn]] void __cxa_pure_virtual() {
+    bulkhead::arch::panic("a pure virtual function was called");
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line of text from the machine layer, built on the stack: klog("cpu ", n, ": ", Hex{x}, "\n"). Goes to the kernel log, and
-// from there to COM1. No allocation, truncates at 240 characters.
+// One line of text from the machine layer, built on the stack: klog("cpu ", n, ": ", Hex{x}, "\n"). Goes to
+// the kernel log, and from there to COM1. No allocation, truncates at 240 characters.
 #pragma once
 
 #include <stddef.h>
@@ -13,7 +13,7 @@ struct Hex {
 };
 
 class Line {
-public:
+  public:
     void add(const char* text) {
         while (*text != '\0' && used_ < sizeof(text_)) text_[used_++] = *text++;
     }
@@ -25,7 +25,7 @@ public:
     const char* text() const { return text_; }
     size_t bytes() const { return used_; }
 
-private:
+  private:
     void number(uint64_t value, unsigned base) {
         char digits[20];
         unsigned n = 0;

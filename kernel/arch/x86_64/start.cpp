@@ -37,9 +37,11 @@ void start_other_cpu(CpuLocal* cpu) {
 namespace {
 // Boot code is mapped by 4 KiB pages, not global; no other CPU ever touched it.
 void unmap_boot_code() {
-    for (uint64_t at = reinterpret_cast<uint64_t>(init_start); at < reinterpret_cast<uint64_t>(init_end); at += abi::kPageSize) {
+    for (uint64_t at = reinterpret_cast<uint64_t>(init_start); at < reinterpret_cast<uint64_t>(init_end);
+         at += abi::kPageSize) {
         uint64_t* table = kernel_memory.root;
-        for (unsigned shift = 39; shift > 12; shift -= 9) table = static_cast<uint64_t*>(direct(table[(at >> shift) & 511] & pte::kAddress));
+        for (unsigned shift = 39; shift > 12; shift -= 9)
+            table = static_cast<uint64_t*>(direct(table[(at >> shift) & 511] & pte::kAddress));
         table[(at >> 12) & 511] = 0;
     }
 }
@@ -57,7 +59,8 @@ extern "C" [[noreturn, gnu::used]] void enter_root_task_on_own_stack() {
 
 // The boot stack goes with boot code.
 void enter_root_task() {
-    asm volatile("mov %0, %%rsp\n\txor %%ebp, %%ebp\n\tcall enter_root_task_on_own_stack" ::"r"(local().stack) : "memory");
+    asm volatile("mov %0, %%rsp\n\txor %%ebp, %%ebp\n\tcall enter_root_task_on_own_stack" ::"r"(local().stack)
+                 : "memory");
     __builtin_unreachable();
 }
 

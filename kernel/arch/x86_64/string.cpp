@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the compiler may call. Eight bytes at a time where alignment allows: `rep movsb` costs an instruction per byte in an emulator,
-// and short counts are slow on hardware.
+// What the compiler may call. Eight bytes at a time where alignment allows: `rep movsb` costs an instruction
+// per byte in an emulator, and short counts are slow on hardware.
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +10,10 @@ extern "C" {
 [[gnu::used]] void* memcpy(void* __restrict to, const void* __restrict from, size_t bytes) {
     void* d = to;
     size_t words = bytes / 8, rest = bytes % 8;
-    asm volatile("rep movsq\n\tmov %3, %2\n\trep movsb" : "+&D"(d), "+&S"(from), "+&c"(words) : "r"(rest) : "memory");
+    asm volatile("rep movsq\n\tmov %3, %2\n\trep movsb"
+                 : "+&D"(d), "+&S"(from), "+&c"(words)
+                 : "r"(rest)
+                 : "memory");
     return to;
 }
 
@@ -28,7 +31,10 @@ extern "C" {
     void* d = to;
     const uint64_t pattern = 0x0101010101010101u * static_cast<unsigned char>(value);
     size_t words = bytes / 8, rest = bytes % 8;
-    asm volatile("rep stosq\n\tmov %2, %1\n\trep stosb" : "+&D"(d), "+&c"(words) : "r"(rest), "a"(pattern) : "memory");
+    asm volatile("rep stosq\n\tmov %2, %1\n\trep stosb"
+                 : "+&D"(d), "+&c"(words)
+                 : "r"(rest), "a"(pattern)
+                 : "memory");
     return to;
 }
 

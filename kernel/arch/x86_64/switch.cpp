@@ -22,7 +22,9 @@ uint64_t read_fs_base() {
     asm volatile("rdfsbase %0" : "=r"(v));
     return v;
 }
-void write_fs_base(uint64_t v) { asm volatile("wrfsbase %0" ::"r"(v)); }
+void write_fs_base(uint64_t v) {
+    asm volatile("wrfsbase %0" ::"r"(v));
+}
 
 // In the kernel the user's GS base waits behind SWAPGS. Interrupts are off; NMIs bring their own GS base.
 uint64_t exchange_user_gs_base(uint64_t next) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leaving the kernel: makes the CPU hold the state of core's choice and goes there - user mode, a guest, or idle.
+// Leaving the kernel: makes the CPU hold the state of core's choice and goes there - user mode, a guest, or
+// idle.
 #pragma once
 
 #include "kernel/core/arch.hpp"
@@ -14,7 +15,8 @@ UserContext* leave_kernel(CpuLocal&);
 // A thread is loaded. Makes `area` the live floating-point state, saving what is live.
 void fpu_switch(CpuLocal&, void* area);
 
-// Puts the live state of the loaded thread (FPU, or its guest's; FS and GS base) into memory. The thread is then not loaded.
+// Puts the live state of the loaded thread (FPU, or its guest's; FS and GS base) into memory. The thread is
+// then not loaded.
 void save_thread_state(CpuLocal&);
 
 }  // namespace bulkhead::arch

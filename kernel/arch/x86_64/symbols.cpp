@@ -10,7 +10,8 @@ constexpr uint32_t kTableBytes = 96 * 1024;
 }  // namespace
 
 Symbol find_symbol(uint64_t address) {
-    if (address < reinterpret_cast<uint64_t>(image_start) || address >= reinterpret_cast<uint64_t>(image_end)) return {nullptr, 0};
+    if (address < reinterpret_cast<uint64_t>(image_start) || address >= reinterpret_cast<uint64_t>(image_end))
+        return {nullptr, 0};
     const uint32_t wanted = static_cast<uint32_t>(address - K_IMAGE_BASE);
     const uint32_t count = table[0];
     uint32_t low = 0, high = count;

@@ -87,7 +87,9 @@ extern "C" UserContext* no_interrupt(CpuLocal* cpu) {
     return leave_kernel(*cpu);
 }
 
-bool preemption_pending() { return lapic::request_pending(); }
+bool preemption_pending() {
+    return lapic::request_pending();
+}
 
 void set_timer(uint64_t deadline_tsc) {
     CpuLocal& cpu = local();

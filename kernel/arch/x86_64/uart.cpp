@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// COM1 for the time before console-stubdom owns it, and for panics. Polled, bounded: a missing or wedged UART costs little.
+// COM1 for the time before console-stubdom owns it, and for panics. Polled, bounded: a missing or wedged UART
+// costs little.
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/print.hpp"
 #include "kernel/core/arch.hpp"
@@ -31,8 +32,8 @@ void uart_init() {
     outb(kPort + 3, 0x80);  // divisor latch
     outb(kPort, 1);         // 115200
     outb(kPort + 1, 0);
-    outb(kPort + 3, 3);     // 8n1
-    outb(kPort + 2, 7);     // FIFO on, cleared
+    outb(kPort + 3, 3);  // 8n1
+    outb(kPort + 2, 7);  // FIFO on, cleared
     outb(kPort + 4, 3);
 }
 
@@ -44,6 +45,8 @@ void uart_write(const char* text, size_t bytes) {
     }
 }
 
-void uart_enable(bool on) { enabled = on; }
+void uart_enable(bool on) {
+    enabled = on;
+}
 
 }  // namespace bulkhead::arch

@@ -20,10 +20,12 @@ Guest make_guest(Resources& r) {
     g.memory = static_cast<uint8_t*>(r.map_here(g.ram, 1 << kRamBits));
     g.guest_view = r.slot();
     check(sys::cap_copy(g.guest_view, g.ram, abi::rights::kAll) == Status::Ok, "copy the guest's frame");
-    r.map_into(g.root, abi::TableKind::Guest, g.guest_view, 0, abi::map::kRead | abi::map::kWrite | abi::map::kExecute);
+    r.map_into(g.root, abi::TableKind::Guest, g.guest_view, 0,
+               abi::map::kRead | abi::map::kWrite | abi::map::kExecute);
     check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::StatePage, g.state_frame) == Status::Ok, "state page");
     check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::GuestRoot, g.root) == Status::Ok, "guest root");
-    check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::BoundNotification, g.bell) == Status::Ok, "bound notification");
+    check(sys::vcpu_set(g.vcpu, abi::VcpuSlot::BoundNotification, g.bell) == Status::Ok,
+          "bound notification");
     return g;
 }
 

@@ -8,7 +8,8 @@
 namespace bulkhead::kernel_root {
 
 struct Guest {
-    CapAddr vcpu, root, state_frame, ram, guest_view, bell, ring;  // ring: the bell with badge 1; guest_view: the copy that the guest has
+    CapAddr vcpu, root, state_frame, ram, guest_view, bell,
+        ring;  // ring: the bell with badge 1; guest_view: the copy that the guest has
     abi::VcpuState* state;
     uint8_t* memory;
 };

@@ -18,11 +18,15 @@ using cap::CapAddr;
 using cap::Status;
 namespace sys = cap::sys;
 
-cap::Result run(const Guest& g, uint64_t deadline = abi::kDeadlineNever) { return sys::vcpu_run(g.vcpu, deadline); }
+cap::Result run(const Guest& g, uint64_t deadline = abi::kDeadlineNever) {
+    return sys::vcpu_run(g.vcpu, deadline);
+}
 
 void expect(const Guest& g, ExitReason reason, const char* what) {
     const cap::Result r = run(g);
-    check(r.status == Status::Ok && g.state->reason == reason, what, (static_cast<uint64_t>(r.status) << 32) | (static_cast<uint64_t>(g.state->reason) << 16) | g.state->exit_code);
+    check(r.status == Status::Ok && g.state->reason == reason, what,
+          (static_cast<uint64_t>(r.status) << 32) | (static_cast<uint64_t>(g.state->reason) << 16) |
+              g.state->exit_code);
 }
 
 void basic_exits(const Guest& g) {
@@ -36,7 +40,8 @@ void basic_exits(const Guest& g) {
     expect(g, ExitReason::Hypercall, "vmmcall exits");
     s.rip += 3;
     expect(g, ExitReason::Io, "out exits");
-    check(s.io_port == 0x80 && s.io_in == 0 && s.io_bytes == 1 && (s.gpr[0] & 0xff) == 0x3f, "out decoded", s.io_port);
+    check(s.io_port == 0x80 && s.io_in == 0 && s.io_bytes == 1 && (s.gpr[0] & 0xff) == 0x3f, "out decoded",
+          s.io_port);
     s.rip = s.next_rip;
     expect(g, ExitReason::Io, "in exits");
     check(s.io_port == 0x60 && s.io_in == 1, "in decoded", s.io_port);
@@ -54,26 +59,31 @@ void controls(const Guest& g) {
     s.cr4 = 1 << 30;
     s.dirty = VcpuState::kControl;
     cap::Result r = run(g);
-    check(r.status == Status::VcpuInvalid && r.r0 == offsetof(VcpuState, cr4), "reserved CR4 bits are refused", r.r0);
+    check(r.status == Status::VcpuInvalid && r.r0 == offsetof(VcpuState, cr4),
+          "reserved CR4 bits are refused", r.r0);
     s.cr4 = 0;
     s.inject = 0x80000c00;
     s.dirty = 0;
     r = run(g);
-    check(r.status == Status::VcpuInvalid && r.r0 == offsetof(VcpuState, inject), "bad injection is refused", r.r0);
+    check(r.status == Status::VcpuInvalid && r.r0 == offsetof(VcpuState, inject), "bad injection is refused",
+          r.r0);
     s.inject = 0;
 
     s.rip = 0x1000 + kSpinOffset;
     s.rflags = 0x202;
     const uint64_t start = tsc();
     r = run(g, start + 20'000'000);
-    check(r.status == Status::Timeout && s.reason == ExitReason::Timeout && tsc() - start >= 20'000'000, "a deadline ends a spinning guest", tsc() - start);
+    check(r.status == Status::Timeout && s.reason == ExitReason::Timeout && tsc() - start >= 20'000'000,
+          "a deadline ends a spinning guest", tsc() - start);
     check(sys::signal(g.ring) == Status::Ok, "signal");
     r = run(g);
     check(r.status == Status::Notified, "a signal beats entry", static_cast<uint64_t>(r.status));
 
     s.flags = VcpuState::kSyncOnly;
     r = run(g);
-    check(r.status == Status::Ok && s.reason == ExitReason::Synced && s.valid == VcpuState::kAllGroups && s.flags == 0, "sync only");
+    check(r.status == Status::Ok && s.reason == ExitReason::Synced && s.valid == VcpuState::kAllGroups &&
+              s.flags == 0,
+          "sync only");
     check(s.cs.limit == 0xffff && s.dr7 == 0x400 && s.xcr0 == 1, "all groups are saved");
 
     s.rip = 0x1000 + kOpenOffset;
@@ -118,21 +128,24 @@ void hostile(const Guest& g) {
         s.rflags = 0x202;
         auto* words = reinterpret_cast<uint64_t*>(&s);
         for (unsigned n = 0; n < 1 + random() % 8; ++n) {
-            const uint64_t interesting[] = {0, ~uint64_t{0}, random(), uint64_t{1} << (random() % 64), random() & 0xffff};
+            const uint64_t interesting[] = {0, ~uint64_t{0}, random(), uint64_t{1} << (random() % 64),
+                                            random() & 0xffff};
             words[random() % (sizeof(VcpuState) / 8)] = interesting[random() % 5];
         }
         if (random() % 3 == 0) s.tr.attributes = static_cast<uint16_t>(random());
         if (random() % 3 == 0) s.efer = random() & 0xd01;
         if (random() % 4 == 0) s.cr0 = random() & 0xe005003f;
         if (random() % 4 == 0) s.cr4 = random() & 0x3707ff;
-        // QEMU 7.2 cannot leave a guest that has LME without PAE: its #VMEXIT sets CR0.PG before CR4 and drops the host's CR0.
+        // QEMU 7.2 cannot leave a guest that has LME without PAE: its #VMEXIT sets CR0.PG before CR4 and
+        // drops the host's CR0.
         if ((s.efer & 0x100) != 0) s.cr4 |= 0x20;
         s.flags &= ~VcpuState::kSyncOnly;
         s.dirty = VcpuState::kAllGroups;
         const cap::Result r = run(g, tsc() + 30'000);
         r.status == Status::VcpuInvalid ? ++refused : ++entered;
     }
-    check(entered > kRounds / 10 && refused > kRounds / 10, "a VMM that writes nonsense is answered", entered);
+    check(entered > kRounds / 10 && refused > kRounds / 10, "a VMM that writes nonsense is answered",
+          entered);
     reset_state(*g.state, 0x1000);
     expect(g, ExitReason::Cpuid, "the vCPU can be set right again");
 }
@@ -146,7 +159,8 @@ void cost(const Guest& g) {
         (void)run(g);
         s.rip += 3;
     }
-    std::printf("cost: guest exit, VMM, resume: %lu ticks\n", static_cast<unsigned long>((tsc() - start) / kRounds));
+    std::printf("cost: guest exit, VMM, resume: %lu ticks\n",
+                static_cast<unsigned long>((tsc() - start) / kRounds));
     const uint64_t null_start = tsc();
     for (unsigned i = 0; i < kRounds; ++i) (void)sys::null_call();
     std::printf("cost: null call: %lu ticks\n", static_cast<unsigned long>((tsc() - null_start) / kRounds));

@@ -19,11 +19,13 @@ inline void check(bool good, const char* what, uint64_t detail = 0) {
     if (!good) ++failures;
 }
 
-inline uint64_t tsc() { return __builtin_ia32_rdtsc(); }
+inline uint64_t tsc() {
+    return __builtin_ia32_rdtsc();
+}
 
 // Slots and memory, the simplest way: count up; the largest Untyped that RootInfo names.
 class Resources {
-public:
+  public:
     explicit Resources(const abi::StartInfo& start) : next_{start.free_slots.first} {
         const abi::NamedCap* info = cap::find_cap(start, "root-info");
         const auto& root = *reinterpret_cast<const abi::RootInfo*>(info->mapped.base);
@@ -52,7 +54,8 @@ public:
             const unsigned level = static_cast<unsigned>(r.r0);
             const CapAddr table = make(abi::ObjectType::PageTable, abi::table_size_arg(kind, level));
             const uint64_t span = uint64_t{1} << (12 + 9 * level);
-            if (const Status status = sys::table_map(root, table, address & ~(span - 1)); status != Status::Ok) {
+            if (const Status status = sys::table_map(root, table, address & ~(span - 1));
+                status != Status::Ok) {
                 check(false, "table_map", static_cast<uint64_t>(status));
                 return;
             }
@@ -65,7 +68,7 @@ public:
         return reinterpret_cast<void*>(at);
     }
 
-private:
+  private:
     uint32_t next_;
     CapAddr memory_;
     uint64_t window_;

@@ -59,7 +59,9 @@ Worker make_worker(Resources& r, uint32_t cpu) {
     w.buffer = r.make(abi::ObjectType::Frame, abi::kPageBits);
     const CapAddr stack = r.make(abi::ObjectType::Frame, 14);
     w.stack_top = reinterpret_cast<uint64_t>(r.map_here(stack, 1 << 14)) + (1 << 14) - 8;
-    check(sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, w.sched, cpu, 10, abi::kWeightDefault, 0) == Status::Ok, "a place on the other CPU");
+    check(sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, w.sched, cpu, 10, abi::kWeightDefault,
+                               0) == Status::Ok,
+          "a place on the other CPU");
     return w;
 }
 
@@ -72,7 +74,8 @@ Status start(Resources& r, Worker& w, void (*function)(uint64_t), const Shared* 
     good &= sys::thread_set(w.thread, abi::ThreadSlot::IpcBuffer, w.buffer) == Status::Ok;
     good &= sys::thread_set(w.thread, abi::ThreadSlot::SchedContext, w.sched) == Status::Ok;
     if (!good) return Status::NotReady;
-    return sys::thread_start(w.thread, reinterpret_cast<uint64_t>(function), w.stack_top, reinterpret_cast<uint64_t>(shared), 0, 0);
+    return sys::thread_start(w.thread, reinterpret_cast<uint64_t>(function), w.stack_top,
+                             reinterpret_cast<uint64_t>(shared), 0, 0);
 }
 
 void stop_and_go(Resources& r, Worker& w, Shared& s) {
@@ -84,7 +87,8 @@ void stop_and_go(Resources& r, Worker& w, Shared& s) {
         const uint64_t before = s.counter;
         delay(kShort / 10);
         stopped &= s.counter == before;
-        resumed = sys::thread_resume(w.thread) == Status::Ok && eventually([&] { return s.counter != before; });
+        resumed =
+            sys::thread_resume(w.thread) == Status::Ok && eventually([&] { return s.counter != before; });
     }
     check(stopped, "a suspended thread stands still at once");
     check(resumed, "a resumed one goes on");
@@ -98,12 +102,14 @@ void shoot_down(Resources& r, Worker& w, const CapAddr frame, Shared& mine) {
     bool good = true, ran = true;
     for (unsigned i = 0; i < 30 && good && ran; ++i) {
         const uint64_t before = mine.counter;
-        ran = start(r, w, count, theirs) == Status::Ok && eventually([&] { return mine.counter > before + 100; });
+        ran = start(r, w, count, theirs) == Status::Ok &&
+              eventually([&] { return mine.counter > before + 100; });
         good = sys::unmap(copy).status == Status::Ok;
         const uint64_t at_unmap = mine.counter;
         delay(kShort / 10);
         good &= mine.counter == at_unmap;
-        r.map_into(cap::kOwnVSpace, abi::TableKind::Host, copy, reinterpret_cast<uint64_t>(theirs), abi::map::kRead | abi::map::kWrite);
+        r.map_into(cap::kOwnVSpace, abi::TableKind::Host, copy, reinterpret_cast<uint64_t>(theirs),
+                   abi::map::kRead | abi::map::kWrite);
     }
     check(ran, "the other CPU writes through its mapping");
     check(good, "when unmap returns, the other CPU cannot write any more");
@@ -132,7 +138,8 @@ void kicks(Resources& r, Worker& w, const Guest& g, Shared& s) {
     uint64_t longest = 0;
     for (unsigned i = 0; i < 500 && good; ++i) {
         const uint64_t before = s.runs, since = tsc();
-        good = sys::signal(g.ring) == Status::Ok && eventually([&] { return s.runs != before; }) && s.last_status == static_cast<uint64_t>(Status::Notified);
+        good = sys::signal(g.ring) == Status::Ok && eventually([&] { return s.runs != before; }) &&
+               s.last_status == static_cast<uint64_t>(Status::Notified);
         if (tsc() - since > longest) longest = tsc() - since;
         if (i % 3 == 0) delay(kShort / 100 * (i % 7));
     }
@@ -147,7 +154,8 @@ void take_away(const Guest& g, Shared& s) {
     const uint16_t at = guest_counter(g);
     delay(kShort);
     check(guest_counter(g) == at, "when unmap returns, the guest cannot write any more");
-    check(eventually([&] { return s.last_reason == static_cast<uint64_t>(abi::ExitReason::NestedFault); }), "its VMM hears of it", s.last_reason);
+    check(eventually([&] { return s.last_reason == static_cast<uint64_t>(abi::ExitReason::NestedFault); }),
+          "its VMM hears of it", s.last_reason);
 }
 
 void destroy_running(Resources& r, Worker& w, Shared& s) {
@@ -157,9 +165,11 @@ void destroy_running(Resources& r, Worker& w, Shared& s) {
     g.state->rflags = 0x202;
     s.vcpu = g.vcpu.raw;
     s.last_status = ~uint64_t{0};
-    check(start(r, w, run_guest, &s) == Status::Ok && eventually([&] { return guest_counter(g) != 0; }), "another guest runs");
+    check(start(r, w, run_guest, &s) == Status::Ok && eventually([&] { return guest_counter(g) != 0; }),
+          "another guest runs");
     check(sys::cap_delete(g.vcpu) == Status::Ok, "delete its vCPU while it runs");
-    check(eventually([&] { return s.last_status == static_cast<uint64_t>(Status::PeerGone); }), "vcpu_run says so", s.last_status);
+    check(eventually([&] { return s.last_status == static_cast<uint64_t>(Status::PeerGone); }),
+          "vcpu_run says so", s.last_status);
 }
 
 }  // namespace

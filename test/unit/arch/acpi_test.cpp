@@ -16,15 +16,19 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// 1 MiB of memory at 0; what lies beyond cannot be mapped. Reads outside a mapping are ASan's business: each is a copy of its own.
+// 1 MiB of memory at 0; what lies beyond cannot be mapped. Reads outside a mapping are ASan's business: each
+// is a copy of its own.
 class Memory final : public boot::PhysicalMemory {
-public:
+  public:
     const uint8_t* map(uint64_t physical, size_t bytes) override {
         if (physical == 0 || physical >= data.size() || bytes > data.size() - physical) return nullptr;
-        copies.emplace_back(data.begin() + static_cast<long>(physical), data.begin() + static_cast<long>(physical + bytes));
+        copies.emplace_back(data.begin() + static_cast<long>(physical),
+                            data.begin() + static_cast<long>(physical + bytes));
         return copies.back().data();
     }
-    void put(uint64_t at, const Bytes& bytes) { std::copy(bytes.begin(), bytes.end(), data.begin() + static_cast<long>(at)); }
+    void put(uint64_t at, const Bytes& bytes) {
+        std::copy(bytes.begin(), bytes.end(), data.begin() + static_cast<long>(at));
+    }
     Bytes data = Bytes(1 << 20);
     std::vector<Bytes> copies;
 };
@@ -56,13 +60,13 @@ Bytes madt_body() {
     set(b, 0, uint32_t{0xfee00000});
     set(b, 4, uint32_t{1});
     const Bytes entries[] = {
-        {0, 8, 0, 0, 1, 0, 0, 0},                                   // CPU, APIC 0
-        {0, 8, 1, 2, 1, 0, 0, 0},                                   // CPU, APIC 2
-        {0, 8, 2, 4, 0, 0, 0, 0},                                   // disabled
-        {9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0},          // x2APIC 0x100
-        {1, 12, 5, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0},                // I/O APIC
-        {2, 10, 0, 9, 9, 0, 0, 0, 0x0f, 0},                         // ISA 9: level, low
-        {2, 10, 0, 0, 2, 0, 0, 0, 0, 0},                            // ISA 0 -> 2
+        {0, 8, 0, 0, 1, 0, 0, 0},                           // CPU, APIC 0
+        {0, 8, 1, 2, 1, 0, 0, 0},                           // CPU, APIC 2
+        {0, 8, 2, 4, 0, 0, 0, 0},                           // disabled
+        {9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0},  // x2APIC 0x100
+        {1, 12, 5, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0},        // I/O APIC
+        {2, 10, 0, 9, 9, 0, 0, 0, 0x0f, 0},                 // ISA 9: level, low
+        {2, 10, 0, 0, 2, 0, 0, 0, 0, 0},                    // ISA 0 -> 2
     };
     for (const Bytes& e : entries) b.insert(b.end(), e.begin(), e.end());
     return b;
@@ -79,7 +83,8 @@ Memory machine() {
     set(fadt, 120 - 36, uint64_t{0xcf9});
     set(fadt, 128 - 36, uint8_t{0x0f});
     m.put(kFadt, table("FACP", fadt));
-    m.put(kDsdt, table("DSDT", {0x10, 0x20, 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, 0x05, 0x01, 0x00, 0x00}));
+    m.put(kDsdt, table("DSDT", {0x10, 0x20, 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, 0x05, 0x01,
+                                0x00, 0x00}));
     Bytes entries;
     set(entries, 0, kFadt);
     set(entries, 8, kMadt);
@@ -95,7 +100,9 @@ Memory machine() {
     return m;
 }
 
-AcpiResult parse(Memory& m, abi::BootInfo& info) { return boot::parse_acpi(m, boot::find_rsdp(m), 2, info); }
+AcpiResult parse(Memory& m, abi::BootInfo& info) {
+    return boot::parse_acpi(m, boot::find_rsdp(m), 2, info);
+}
 
 }  // namespace
 
@@ -137,7 +144,9 @@ TEST_CASE("acpi: what is missing is named") {
     Memory no_fadt = machine();
     no_fadt.data[kFadt + 100] ^= 1;
     REQUIRE(parse(no_fadt, *info) == AcpiResult::Ok);
-    for (const auto r : {AcpiResult::NoRsdp, AcpiResult::BadRsdp, AcpiResult::NoRoot, AcpiResult::NoMadt, AcpiResult::BadMadt}) REQUIRE(std::strlen(boot::acpi_result_text(r)) > 20);
+    for (const auto r : {AcpiResult::NoRsdp, AcpiResult::BadRsdp, AcpiResult::NoRoot, AcpiResult::NoMadt,
+                         AcpiResult::BadMadt})
+        REQUIRE(std::strlen(boot::acpi_result_text(r)) > 20);
 }
 
 TEST_CASE("acpi: damaged tables never lead outside themselves") {
@@ -147,7 +156,8 @@ TEST_CASE("acpi: damaged tables never lead outside themselves") {
         Memory m = machine();
         const uint64_t tables[] = {kXsdt, kMadt, kFadt, kDsdt};
         const uint64_t at = tables[random() % 4];
-        for (unsigned n = 0; n < 1 + random() % 4; ++n) m.data[at + 4 + random() % 120] = static_cast<uint8_t>(random());
+        for (unsigned n = 0; n < 1 + random() % 4; ++n)
+            m.data[at + 4 + random() % 120] = static_cast<uint8_t>(random());
         // A right checksum, so that the damage is looked at.
         uint32_t length;
         std::memcpy(&length, m.data.data() + at + 4, 4);

@@ -24,7 +24,8 @@ TEST_CASE("asid: numbers are never the host's and never shared within a generati
     }
 }
 
-// Simulated CPUs that cache, under each ASID, the epoch of the translations they saw, and forget only when told.
+// Simulated CPUs that cache, under each ASID, the epoch of the translations they saw, and forget only when
+// told.
 TEST_CASE("asid: no vCPU ever runs with translations of an older epoch or of another vCPU") {
     constexpr unsigned kCpus = 3, kVcpus = 40, kAsids = 16;
     AsidPool pools[kCpus];
@@ -34,9 +35,11 @@ TEST_CASE("asid: no vCPU ever runs with translations of an older epoch or of ano
     std::vector<uint64_t> epoch(kVcpus, 1);
     std::mt19937 random{1};
     for (unsigned step = 0; step < 200000; ++step) {
-        const unsigned v = static_cast<unsigned>(random() % kVcpus), c = static_cast<unsigned>(random() % kCpus);
+        const unsigned v = static_cast<unsigned>(random() % kVcpus),
+                       c = static_cast<unsigned>(random() % kCpus);
         if (random() % 5 == 0) ++epoch[v];
-        if (!pools[c].current(held[v], epoch[v]) && pools[c].take(held[v], epoch[v]) == AsidFlush::All) tlb[c].clear();
+        if (!pools[c].current(held[v], epoch[v]) && pools[c].take(held[v], epoch[v]) == AsidFlush::All)
+            tlb[c].clear();
         const auto [entry, fresh] = tlb[c].try_emplace(held[v].asid, v, epoch[v]);
         REQUIRE(entry->second == std::pair{v, epoch[v]});
     }

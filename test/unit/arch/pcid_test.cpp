@@ -8,7 +8,8 @@
 
 using bulkhead::arch::PcidCache;
 
-// One simulated CPU: under each PCID it may keep translations of (root, epoch) until that PCID is loaded with a flush.
+// One simulated CPU: under each PCID it may keep translations of (root, epoch) until that PCID is loaded with
+// a flush.
 TEST_CASE("pcid: no root ever runs with another root's or an older table's translations") {
     PcidCache cache{};
     constexpr unsigned kRoots = 60;
@@ -21,7 +22,8 @@ TEST_CASE("pcid: no root ever runs with another root's or an older table's trans
     for (unsigned step = 0; step < 100000; ++step) {
         const unsigned r = static_cast<unsigned>(random() % (step % 3 == 0 ? kRoots : 4));
         if (random() % 10 == 0) epoch[r] = ++last_epoch;
-        const auto choice = cache.choose(reinterpret_cast<const void*>(uint64_t{0x100000} + r * 0x2000), epoch[r]);
+        const auto choice =
+            cache.choose(reinterpret_cast<const void*>(uint64_t{0x100000} + r * 0x2000), epoch[r]);
         REQUIRE(choice.pcid != 0);
         REQUIRE(choice.pcid < 4096);
         if (choice.keep) {

@@ -18,7 +18,14 @@ using abi::VcpuState;
 
 namespace {
 
-const Limits kLimits{efer::kSce | efer::kLme | efer::kNxe, 0x7ff | cr4::kSmep | cr4::kOsXsave, 7, (uint64_t{1} << 48) - 1, 0xf3, true, true, true};
+const Limits kLimits{efer::kSce | efer::kLme | efer::kNxe,
+                     0x7ff | cr4::kSmep | cr4::kOsXsave,
+                     7,
+                     (uint64_t{1} << 48) - 1,
+                     0xf3,
+                     true,
+                     true,
+                     true};
 
 struct Fixture {
     std::unique_ptr<Area> area{std::make_unique<Area>()};
@@ -53,9 +60,12 @@ TEST_CASE("state page: what protects the host stays on, whatever the VMM writes"
     f.page->tsc_offset = ~uint64_t{0};
     REQUIRE(f.load() == Status::Ok);
     const Vmcb& v = f.area->vmcb;
-    constexpr uint32_t kMust1 = intercept1::kIntr | intercept1::kNmi | intercept1::kInit | intercept1::kIo | intercept1::kMsr | intercept1::kShutdown | intercept1::kInvlpga | intercept1::kCpuid | intercept1::kHlt;
+    constexpr uint32_t kMust1 = intercept1::kIntr | intercept1::kNmi | intercept1::kInit | intercept1::kIo |
+                                intercept1::kMsr | intercept1::kShutdown | intercept1::kInvlpga |
+                                intercept1::kCpuid | intercept1::kHlt;
     REQUIRE((v.intercepts1 & kMust1) == kMust1);
-    REQUIRE((v.intercepts2 & 0x3f7f) == (0x3f7f & ~0x180u));  // all SVM instructions, WBINVD, MONITOR, MWAIT, XSETBV
+    REQUIRE((v.intercepts2 & 0x3f7f) ==
+            (0x3f7f & ~0x180u));  // all SVM instructions, WBINVD, MONITOR, MWAIT, XSETBV
     REQUIRE((v.efer & efer::kSvme) != 0);
     REQUIRE(v.nested_control == 1);
     REQUIRE(v.iopm == 0x6000);
@@ -69,13 +79,42 @@ TEST_CASE("state page: what protects the host stays on, whatever the VMM writes"
 }
 
 TEST_CASE("state page: refused values name their field and change nothing") {
-    SECTION("cr0: caches off without CD") { Fixture f; f.page->cr0 = cr0::kNw; f.refused(offsetof(VcpuState, cr0)); }
-    SECTION("cr0: paging without protection") { Fixture f; f.page->cr0 = cr0::kPg; f.refused(offsetof(VcpuState, cr0)); }
-    SECTION("cr0: upper half") { Fixture f; f.page->cr0 = uint64_t{1} << 32; f.refused(offsetof(VcpuState, cr0)); }
-    SECTION("cr4: what the host lacks") { Fixture f; f.page->cr4 = cr4::kSmap; f.refused(offsetof(VcpuState, cr4)); }
-    SECTION("cr4: long mode without PAE") { Fixture f; f.page->cr0 = cr0::kPg | cr0::kPe; f.page->efer = efer::kLme; f.refused(offsetof(VcpuState, cr4)); }
-    SECTION("efer: unknown bits") { Fixture f; f.page->efer = 1 << 13; f.refused(offsetof(VcpuState, efer)); }
-    SECTION("cr3: beyond physical memory") { Fixture f; f.page->cr3 = uint64_t{1} << 60; f.refused(offsetof(VcpuState, cr3)); }
+    SECTION("cr0: caches off without CD") {
+        Fixture f;
+        f.page->cr0 = cr0::kNw;
+        f.refused(offsetof(VcpuState, cr0));
+    }
+    SECTION("cr0: paging without protection") {
+        Fixture f;
+        f.page->cr0 = cr0::kPg;
+        f.refused(offsetof(VcpuState, cr0));
+    }
+    SECTION("cr0: upper half") {
+        Fixture f;
+        f.page->cr0 = uint64_t{1} << 32;
+        f.refused(offsetof(VcpuState, cr0));
+    }
+    SECTION("cr4: what the host lacks") {
+        Fixture f;
+        f.page->cr4 = cr4::kSmap;
+        f.refused(offsetof(VcpuState, cr4));
+    }
+    SECTION("cr4: long mode without PAE") {
+        Fixture f;
+        f.page->cr0 = cr0::kPg | cr0::kPe;
+        f.page->efer = efer::kLme;
+        f.refused(offsetof(VcpuState, cr4));
+    }
+    SECTION("efer: unknown bits") {
+        Fixture f;
+        f.page->efer = 1 << 13;
+        f.refused(offsetof(VcpuState, efer));
+    }
+    SECTION("cr3: beyond physical memory") {
+        Fixture f;
+        f.page->cr3 = uint64_t{1} << 60;
+        f.refused(offsetof(VcpuState, cr3));
+    }
     SECTION("cs: 64-bit and 32-bit at once") {
         Fixture f;
         f.page->cr0 = cr0::kPg | cr0::kPe;
@@ -94,14 +133,46 @@ TEST_CASE("state page: refused values name their field and change nothing") {
         f.page->dirty = VcpuState::kControl;
         f.refused(offsetof(VcpuState, cs));
     }
-    SECTION("pat: reserved type") { Fixture f; f.page->pat = 2; f.refused(offsetof(VcpuState, pat)); }
-    SECTION("dr7: upper half") { Fixture f; f.page->dr7 = uint64_t{1} << 40; f.refused(offsetof(VcpuState, dr7)); }
-    SECTION("xcr0: AVX without SSE") { Fixture f; f.page->xcr0 = 5; f.refused(offsetof(VcpuState, xcr0)); }
-    SECTION("xcr0: not allowed") { Fixture f; f.page->xcr0 = 0x203; f.refused(offsetof(VcpuState, xcr0)); }
-    SECTION("inject: reserved type") { Fixture f; f.page->inject = 0x80000120; f.refused(offsetof(VcpuState, inject)); }
-    SECTION("inject: exception 2") { Fixture f; f.page->inject = 0x80000302; f.refused(offsetof(VcpuState, inject)); }
-    SECTION("inject: exception beyond 31") { Fixture f; f.page->inject = 0x80000340; f.refused(offsetof(VcpuState, inject)); }
-    SECTION("inject: interrupt with an error code") { Fixture f; f.page->inject = 0x80000820; f.refused(offsetof(VcpuState, inject)); }
+    SECTION("pat: reserved type") {
+        Fixture f;
+        f.page->pat = 2;
+        f.refused(offsetof(VcpuState, pat));
+    }
+    SECTION("dr7: upper half") {
+        Fixture f;
+        f.page->dr7 = uint64_t{1} << 40;
+        f.refused(offsetof(VcpuState, dr7));
+    }
+    SECTION("xcr0: AVX without SSE") {
+        Fixture f;
+        f.page->xcr0 = 5;
+        f.refused(offsetof(VcpuState, xcr0));
+    }
+    SECTION("xcr0: not allowed") {
+        Fixture f;
+        f.page->xcr0 = 0x203;
+        f.refused(offsetof(VcpuState, xcr0));
+    }
+    SECTION("inject: reserved type") {
+        Fixture f;
+        f.page->inject = 0x80000120;
+        f.refused(offsetof(VcpuState, inject));
+    }
+    SECTION("inject: exception 2") {
+        Fixture f;
+        f.page->inject = 0x80000302;
+        f.refused(offsetof(VcpuState, inject));
+    }
+    SECTION("inject: exception beyond 31") {
+        Fixture f;
+        f.page->inject = 0x80000340;
+        f.refused(offsetof(VcpuState, inject));
+    }
+    SECTION("inject: interrupt with an error code") {
+        Fixture f;
+        f.page->inject = 0x80000820;
+        f.refused(offsetof(VcpuState, inject));
+    }
 }
 
 TEST_CASE("state page: LMA follows LME and paging; SVME is hidden") {
@@ -174,7 +245,8 @@ TEST_CASE("state page: exits are told in the VMM's terms") {
     Fixture f;
     Vmcb& v = f.area->vmcb;
     v.exit_code = exit::kIo;
-    v.exit_info1 = (uint64_t{0x3f8} << 16) | (2 << 7) | (1 << 5) | (1 << 2) | (1 << 3) | 1;  // rep insw, 32-bit addresses
+    v.exit_info1 = (uint64_t{0x3f8} << 16) | (2 << 7) | (1 << 5) | (1 << 2) | (1 << 3) |
+                   1;  // rep insw, 32-bit addresses
     v.exit_info2 = 0x1234;
     save_exit(*f.area, *f.page, kLimits);
     REQUIRE(f.page->reason == ExitReason::Io);
@@ -210,7 +282,9 @@ TEST_CASE("state page: exits are told in the VMM's terms") {
     REQUIRE(f.page->reason == ExitReason::Exception);
 }
 
-TEST_CASE("state page: an event that an exit interrupted is delivered again, unless its instruction raises it again") {
+TEST_CASE(
+    "state page: an event that an exit interrupted is delivered again, unless its instruction raises it "
+    "again") {
     Vmcb v{};
     v.exit_interrupt_info = 0x80000b0e | (uint64_t{0x2} << 32);  // #PF with error code
     requeue_interrupted_event(v);
@@ -218,7 +292,8 @@ TEST_CASE("state page: an event that an exit interrupted is delivered again, unl
     v.exit_interrupt_info = 0x80000021;  // external interrupt
     requeue_interrupted_event(v);
     REQUIRE(v.event_injection == 0x80000021);
-    for (const uint64_t again : {0x80000480u, 0x80000303u, 0x80000304u, 0x00000021u}) {  // INT 0x80, INT3, INTO, nothing
+    for (const uint64_t again :
+         {0x80000480u, 0x80000303u, 0x80000304u, 0x00000021u}) {  // INT 0x80, INT3, INTO, nothing
         v.exit_interrupt_info = again;
         requeue_interrupted_event(v);
         REQUIRE(v.event_injection == 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Address-space identifiers of one CPU. A vCPU keeps the one it was given while (a) it stays on this CPU, (b) the CPU has not
-// started over (generation) and (c) nothing was taken out of its nested page table (epoch). Otherwise it takes a fresh one,
-// which no TLB entry can carry: starting over flushes everything. Pure logic, tested on the host.
+// Address-space identifiers of one CPU. A vCPU keeps the one it was given while (a) it stays on this CPU, (b)
+// the CPU has not started over (generation) and (c) nothing was taken out of its nested page table (epoch).
+// Otherwise it takes a fresh one, which no TLB entry can carry: starting over flushes everything. Pure logic,
+// tested on the host.
 #pragma once
 
 #include <stdint.h>
@@ -19,7 +20,7 @@ struct AsidHeld {
 enum class AsidFlush : uint8_t { Nothing, All };
 
 class AsidPool {
-public:
+  public:
     void init(uint32_t cpu, uint32_t asids) {
         cpu_ = cpu;
         limit_ = asids;  // 1 .. asids - 1 are usable, 0 is the host's
@@ -42,7 +43,7 @@ public:
         return flush;
     }
 
-private:
+  private:
     uint32_t cpu_ = 0, limit_ = 0, next_ = 1;
     uint64_t generation_ = 1;
 };

@@ -4,10 +4,13 @@
 namespace bulkhead::arch::svm {
 namespace {
 
-// Switched by VMLOAD and VMSAVE, so the guest's own: SYSENTER_*, STAR, LSTAR, CSTAR, SFMASK, FS, GS and kernel GS base.
-constexpr uint32_t kPassThrough[] = {0x174, 0x175, 0x176, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
+// Switched by VMLOAD and VMSAVE, so the guest's own: SYSENTER_*, STAR, LSTAR, CSTAR, SFMASK, FS, GS and
+// kernel GS base.
+constexpr uint32_t kPassThrough[] = {0x174,      0x175,      0x176,      0xc0000081, 0xc0000082,
+                                     0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
 
-// APM 15.11: two bits an MSR (read, write); ranges 0.., c0000000.., c0010000.. of 2 KiB each; the last 2 KiB are reserved.
+// APM 15.11: two bits an MSR (read, write); ranges 0.., c0000000.., c0010000.. of 2 KiB each; the last 2 KiB
+// are reserved.
 bool bit_of(uint32_t msr, uint32_t& bit) {
     if (msr < 0x2000)
         bit = msr * 2;
@@ -36,7 +39,8 @@ bool bitmaps_safe(const uint8_t* iopm, const uint8_t* msrpm) {
         uint8_t expected = 0xff;
         for (const uint32_t msr : kPassThrough) {
             uint32_t bit = 0;
-            if (bit_of(msr, bit) && bit / 8 == i) expected = static_cast<uint8_t>(expected & ~(3u << (bit % 8)));
+            if (bit_of(msr, bit) && bit / 8 == i)
+                expected = static_cast<uint8_t>(expected & ~(3u << (bit % 8)));
         }
         if (msrpm[i] != expected) return false;
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine part of a vCPU: VMCB, what of the guest's state the VMCB lacks, and the guest's floating point. The general registers
-// but RAX and RSP stay in the state page even while the guest runs: world switches load and store them there (the page cannot go
-// away meanwhile: whoever takes it stops the vCPU first), so that an exit copies nothing.
+// The machine part of a vCPU: VMCB, what of the guest's state the VMCB lacks, and the guest's floating point.
+// The general registers but RAX and RSP stay in the state page even while the guest runs: world switches load
+// and store them there (the page cannot go away meanwhile: whoever takes it stops the vCPU first), so that an
+// exit copies nothing.
 //
 //   page 0      Vmcb
 //   page 1 ..   Guest, then the FPU area
@@ -18,11 +19,11 @@ struct Guest {
     uint64_t dr[4];
     uint64_t xcr0, tsc_aux;
     AsidHeld asid;
-    uint32_t last_cpu;        // 1 + number; 0: never ran
-    uint32_t debug_live;      // DR0-3 are in the CPU: not intercepted
-    uint32_t flush;           // the VMM asked for a flush, or the nested root changed
-    uint32_t changed;         // flush or TSC_AUX: what run() may otherwise take as it was
-    uint64_t want;            // groups to save at exits
+    uint32_t last_cpu;    // 1 + number; 0: never ran
+    uint32_t debug_live;  // DR0-3 are in the CPU: not intercepted
+    uint32_t flush;       // the VMM asked for a flush, or the nested root changed
+    uint32_t changed;     // flush or TSC_AUX: what run() may otherwise take as it was
+    uint64_t want;        // groups to save at exits
     alignas(64) uint8_t fpu[];
 };
 
@@ -35,7 +36,7 @@ static_assert(offsetof(Area, guest) == 4096);
 // What this machine lets a guest have. Filled at boot; tests fill their own.
 struct Limits {
     uint64_t efer, cr4, xcr0, cr3;  // bits that may be set
-    uint64_t pat_types;        // bit n: type n is allowed
+    uint64_t pat_types;             // bit n: type n is allowed
     bool nrips, decode_assists, pause_filter;
 };
 extern Limits machine_limits;

@@ -13,11 +13,14 @@ using abi::VcpuState;
 
 namespace {
 
-constexpr uint32_t kIntercepts1 = intercept1::kIntr | intercept1::kNmi | intercept1::kInit | intercept1::kCpuid | intercept1::kRsm | intercept1::kInvd | intercept1::kHlt |
-                                  intercept1::kInvlpga | intercept1::kIo | intercept1::kMsr | intercept1::kFerrFreeze | intercept1::kShutdown;
-constexpr uint32_t kIntercepts2 = intercept2::kVmrun | intercept2::kVmmcall | intercept2::kVmload | intercept2::kVmsave | intercept2::kStgi | intercept2::kClgi |
-                                  intercept2::kSkinit | intercept2::kWbinvd | intercept2::kMonitor | intercept2::kMwait | intercept2::kMwaitArmed | intercept2::kXsetbv |
-                                  intercept2::kRdpru;
+constexpr uint32_t kIntercepts1 = intercept1::kIntr | intercept1::kNmi | intercept1::kInit |
+                                  intercept1::kCpuid | intercept1::kRsm | intercept1::kInvd |
+                                  intercept1::kHlt | intercept1::kInvlpga | intercept1::kIo |
+                                  intercept1::kMsr | intercept1::kFerrFreeze | intercept1::kShutdown;
+constexpr uint32_t kIntercepts2 =
+    intercept2::kVmrun | intercept2::kVmmcall | intercept2::kVmload | intercept2::kVmsave |
+    intercept2::kStgi | intercept2::kClgi | intercept2::kSkinit | intercept2::kWbinvd | intercept2::kMonitor |
+    intercept2::kMwait | intercept2::kMwaitArmed | intercept2::kXsetbv | intercept2::kRdpru;
 // #DB and #AC can be made to recur for ever inside the CPU (CVE-2015-8104, CVE-2015-5307); #MC is the host's.
 constexpr uint32_t kExceptions = (1u << 1) | (1u << 17) | (1u << 18);
 constexpr uint16_t kDebugAddressRegisters = 0xf;
@@ -116,15 +119,17 @@ bool valid_xcr0(uint64_t value, uint64_t allowed) {
     return avx512 == 0 || (avx512 == 0xe0 && (value & 4) != 0);
 }
 
-// 0: all good; else the offset of the offender. All consistency checks of VMRUN (APM 15.5.1) are made here, on the state as it will be,
-// so that VMRUN never fails: QEMU 7.2 delivers that failure as interrupt 255 in half-loaded state.
+// 0: all good; else the offset of the offender. All consistency checks of VMRUN (APM 15.5.1) are made here,
+// on the state as it will be, so that VMRUN never fails: QEMU 7.2 delivers that failure as interrupt 255 in
+// half-loaded state.
 uint64_t find_invalid(const Inputs& in, const Vmcb& vmcb, const Limits& machine) {
     if ((in.dirty & VcpuState::kControl) != 0) {
         if ((in.cr0 >> 32) != 0 || ((in.cr0 & cr0::kNw) != 0 && (in.cr0 & cr0::kCd) == 0)) return FIELD(cr0);
         if ((in.cr0 & cr0::kPg) != 0 && (in.cr0 & cr0::kPe) == 0) return FIELD(cr0);
         if ((in.cr4 & ~machine.cr4) != 0) return FIELD(cr4);
         if ((in.efer & ~machine.efer & ~(efer::kSvme | efer::kLma)) != 0) return FIELD(efer);
-        if ((in.efer & efer::kLme) != 0 && (in.cr0 & cr0::kPg) != 0 && (in.cr4 & cr4::kPae) == 0) return FIELD(cr4);
+        if ((in.efer & efer::kLme) != 0 && (in.cr0 & cr0::kPg) != 0 && (in.cr4 & cr4::kPae) == 0)
+            return FIELD(cr4);
         if ((in.cr3 & ~machine.cr3) != 0) return FIELD(cr3);
         if (!valid_pat(in.pat, machine.pat_types)) return FIELD(pat);
     }
@@ -132,7 +137,9 @@ uint64_t find_invalid(const Inputs& in, const Vmcb& vmcb, const Limits& machine)
     const bool control = (in.dirty & VcpuState::kControl) != 0;
     const uint64_t efer_then = control ? in.efer : vmcb.efer, cr0_then = control ? in.cr0 : vmcb.cr0;
     const uint16_t cs_then = (in.dirty & VcpuState::kSegments) != 0 ? in.cs.attributes : vmcb.cs.attributes;
-    if ((efer_then & efer::kLme) != 0 && (cr0_then & cr0::kPg) != 0 && (cs_then & kLongAndDefault32) == kLongAndDefault32) return FIELD(cs);
+    if ((efer_then & efer::kLme) != 0 && (cr0_then & cr0::kPg) != 0 &&
+        (cs_then & kLongAndDefault32) == kLongAndDefault32)
+        return FIELD(cs);
     if ((in.dirty & VcpuState::kDebug) != 0) {
         if ((in.dr6 >> 32) != 0) return FIELD(dr6);
         if ((in.dr7 >> 32) != 0) return FIELD(dr7);
@@ -141,8 +148,12 @@ uint64_t find_invalid(const Inputs& in, const Vmcb& vmcb, const Limits& machine)
     return 0;
 }
 
-VmcbSegment to_vmcb(const SegmentState& s) { return {s.selector, static_cast<uint16_t>(s.attributes & 0xfff), s.limit, s.base}; }
-SegmentState from_vmcb(const VmcbSegment& s) { return {s.selector, s.attributes, s.limit, s.base}; }
+VmcbSegment to_vmcb(const SegmentState& s) {
+    return {s.selector, static_cast<uint16_t>(s.attributes & 0xfff), s.limit, s.base};
+}
+SegmentState from_vmcb(const VmcbSegment& s) {
+    return {s.selector, s.attributes, s.limit, s.base};
+}
 
 void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
     if ((in.dirty & VcpuState::kControl) != 0) {
@@ -191,7 +202,8 @@ void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
 }
 
 // Copies, checks and loads what the VMM changed; 0, or the offset of the offender (then nothing changed).
-[[gnu::noinline]] uint64_t load_dirty(Vmcb& vmcb, Guest& guest, const VcpuState& page, uint64_t dirty, const Limits& machine) {
+[[gnu::noinline]] uint64_t load_dirty(Vmcb& vmcb, Guest& guest, const VcpuState& page, uint64_t dirty,
+                                      const Limits& machine) {
     Inputs in{};
     in.dirty = dirty;
     copy_groups(in, page);
@@ -204,14 +216,17 @@ void load_controls(Vmcb& vmcb, Guest& guest, const VcpuState& page) {
     const uint32_t flags = once(page.flags);
     const bool want_window = once(page.want_window) != 0;
     const uint64_t tsc_offset = once(page.tsc_offset);
-    const uint32_t intercepts1 = kIntercepts1 | (want_window ? intercept1::kVintr : 0) | ((flags & VcpuState::kPauseExits) != 0 ? intercept1::kPause : 0);
+    const uint32_t intercepts1 = kIntercepts1 | (want_window ? intercept1::kVintr : 0) |
+                                 ((flags & VcpuState::kPauseExits) != 0 ? intercept1::kPause : 0);
     if (vmcb.intercepts1 != intercepts1 || vmcb.tsc_offset != tsc_offset) {
         vmcb.intercepts1 = intercepts1;
         vmcb.tsc_offset = tsc_offset;
         vmcb.clean &= ~clean::kIntercepts;
     }
-    // A virtual interrupt that is pending but never delivered: its VINTR intercept tells when the guest could take one (15.21.4).
-    const uint64_t control = (vmcb.interrupt_control & kTprMask) | kInterruptMasking | (want_window ? kVirtualInterrupt | kIgnoreTpr : 0);
+    // A virtual interrupt that is pending but never delivered: its VINTR intercept tells when the guest could
+    // take one (15.21.4).
+    const uint64_t control = (vmcb.interrupt_control & kTprMask) | kInterruptMasking |
+                             (want_window ? kVirtualInterrupt | kIgnoreTpr : 0);
     if (vmcb.interrupt_control != control) {
         vmcb.interrupt_control = control;
         vmcb.clean &= ~clean::kTpr;
@@ -226,10 +241,12 @@ bool raised_again_by_its_instruction(uint64_t interrupted) {
     return type == event::kSoftware || (type == event::kException && (vector == 3 || vector == 4));
 }
 
-uint64_t interrupted_event(uint64_t info) { return (info & event::kValid) != 0 && !raised_again_by_its_instruction(info) ? info : 0; }
+uint64_t interrupted_event(uint64_t info) {
+    return (info & event::kValid) != 0 && !raised_again_by_its_instruction(info) ? info : 0;
+}
 
-// What an exit code means, for codes from kExitTableFirst on. Some exits are of an instruction, so that NRIP tells where the next
-// one is (APM 15.7.1); other exits may hold garbage there.
+// What an exit code means, for codes from kExitTableFirst on. Some exits are of an instruction, so that NRIP
+// tells where the next one is (APM 15.7.1); other exits may hold garbage there.
 struct ExitMeaning {
     ExitReason reason = ExitReason::Other;
     bool next_rip = false;
@@ -255,7 +272,9 @@ constexpr ExitTable make_exit_table() {
     t[exit::kWbinvd] = t[exit::kInvd] = {ExitReason::Wbinvd, true};
     t[exit::kMonitor] = t[exit::kMwait] = t[exit::kMwaitArmed] = {ExitReason::Monitor, true};
     t[exit::kRdtsc] = {ExitReason::Rdtsc, true};
-    for (const uint32_t code : {exit::kInvlpga, exit::kVmrun, exit::kVmload, exit::kVmsave, exit::kStgi, exit::kClgi, exit::kSkinit, exit::kRdpru}) t[code] = {ExitReason::VirtInstruction, true};
+    for (const uint32_t code : {exit::kInvlpga, exit::kVmrun, exit::kVmload, exit::kVmsave, exit::kStgi,
+                                exit::kClgi, exit::kSkinit, exit::kRdpru})
+        t[code] = {ExitReason::VirtInstruction, true};
     return t;
 }
 constexpr ExitTable kExits = make_exit_table();
@@ -378,7 +397,8 @@ void save_exit(const Area& area, VcpuState& page, const Limits& machine) {
         }
         return;
     }
-    const ExitMeaning meaning = code - kExitTableFirst < kExitTableEnd - kExitTableFirst ? kExits[code] : ExitMeaning{};
+    const ExitMeaning meaning =
+        code - kExitTableFirst < kExitTableEnd - kExitTableFirst ? kExits[code] : ExitMeaning{};
     page.reason = meaning.reason;
     page.next_rip = meaning.next_rip && machine.nrips ? vmcb.next_rip : 0;
     if (code == exit::kIo) {
@@ -389,6 +409,8 @@ void save_exit(const Area& area, VcpuState& page, const Limits& machine) {
     }
 }
 
-void requeue_interrupted_event(Vmcb& vmcb) { vmcb.event_injection = interrupted_event(vmcb.exit_interrupt_info); }
+void requeue_interrupted_event(Vmcb& vmcb) {
+    vmcb.event_injection = interrupted_event(vmcb.exit_interrupt_info);
+}
 
 }  // namespace bulkhead::arch::svm

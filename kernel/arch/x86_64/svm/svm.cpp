@@ -52,11 +52,12 @@ uint64_t read_dr() {
 }
 
 void load_debug_registers(const Guest& guest) {
-    asm volatile("mov %0, %%dr0\n\tmov %1, %%dr1\n\tmov %2, %%dr2\n\tmov %3, %%dr3" ::"r"(guest.dr[0]), "r"(guest.dr[1]), "r"(guest.dr[2]), "r"(guest.dr[3]));
+    asm volatile("mov %0, %%dr0\n\tmov %1, %%dr1\n\tmov %2, %%dr2\n\tmov %3, %%dr3" ::"r"(guest.dr[0]),
+                 "r"(guest.dr[1]), "r"(guest.dr[2]), "r"(guest.dr[3]));
 }
 
-// DR0-3 are not in the VMCB. They are the guest's own only while it uses them: the first access exits and loads them; once no
-// breakpoint is armed at an exit they are put away again and the next access exits.
+// DR0-3 are not in the VMCB. They are the guest's own only while it uses them: the first access exits and
+// loads them; once no breakpoint is armed at an exit they are put away again and the next access exits.
 void take_debug_registers(Area& area) {
     load_debug_registers(area.guest);
     area.guest.debug_live = 1;
@@ -118,9 +119,11 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
     cpu.svm.last_guest = &guest;
 }
 
-// The guest ran last on this CPU and this CPU ran it last, with the same nested table, from which nothing was taken since.
+// The guest ran last on this CPU and this CPU ran it last, with the same nested table, from which nothing was
+// taken since.
 bool prepared(const CpuLocal& cpu, const Guest& guest, const core::PageTable& root) {
-    return cpu.svm.last_guest == &guest && guest.last_cpu == cpu.core.id + 1 && guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
+    return cpu.svm.last_guest == &guest && guest.last_cpu == cpu.core.id + 1 &&
+           guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
 }
 
 void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
@@ -147,7 +150,7 @@ Next sort_exit(Area& area) {
         return Next::Vmm;
     switch (code) {
         case exit::kIntr:
-        case exit::kNmi:   // taken already, at STGI
+        case exit::kNmi:  // taken already, at STGI
         case exit::kSmi:
         case exit::kInit: requeue_interrupted_event(vmcb); return Next::Interrupts;
         case exit::kException + 18: panic("machine check while a guest ran");
@@ -162,7 +165,8 @@ Next sort_exit(Area& area) {
             return Next::Vmm;
         default: break;
     }
-    if ((code >= exit::kDr0Read && code < exit::kDr0Read + 4) || (code >= exit::kDr0Write && code < exit::kDr0Write + 4)) {
+    if ((code >= exit::kDr0Read && code < exit::kDr0Read + 4) ||
+        (code >= exit::kDr0Write && code < exit::kDr0Write + 4)) {
         requeue_interrupted_event(vmcb);
         take_debug_registers(area);
         return Next::Again;
@@ -206,7 +210,8 @@ void run(CpuLocal& cpu, core::Thread& thread) {
     fpu_switch(cpu, area.guest.fpu);
     cpu.svm.guest_root = &root;
 
-    // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and ends the run at once.
+    // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and
+    // ends the run at once.
     asm volatile("clgi" ::: "memory");
     unlock_kernel();
     enter(cpu, area, *vcpu.page);
@@ -229,9 +234,13 @@ void run(CpuLocal& cpu, core::Thread& thread) {
 
 }  // namespace svm
 
-bool vcpu_available() { return features.svm; }
+bool vcpu_available() {
+    return features.svm;
+}
 
-uint64_t vcpu_bytes() { return (sizeof(svm::Area) + features.xsave_bytes + abi::kPageSize - 1) & ~(abi::kPageSize - 1); }
+uint64_t vcpu_bytes() {
+    return (sizeof(svm::Area) + features.xsave_bytes + abi::kPageSize - 1) & ~(abi::kPageSize - 1);
+}
 
 void vcpu_init(void* memory) {
     auto& area = *static_cast<svm::Area*>(memory);
@@ -248,12 +257,14 @@ void vcpu_leave(void* memory, abi::VcpuState& page, abi::ExitReason reason) {
     // An event that waits for entry goes back to the VMM.
     area.vmcb.exit_interrupt_info = area.vmcb.event_injection;
     area.vmcb.event_injection = 0;
-    svm::save_state(area, page, reason == abi::ExitReason::Synced ? abi::VcpuState::kAllGroups : area.guest.want);
+    svm::save_state(area, page,
+                    reason == abi::ExitReason::Synced ? abi::VcpuState::kAllGroups : area.guest.want);
     page.reason = reason;
     page.exit_code = 0;
     page.next_rip = 0;
     page.fetched_bytes = 0;
-    page.interrupted_event = (area.vmcb.exit_interrupt_info & svm::event::kValid) != 0 ? area.vmcb.exit_interrupt_info : 0;
+    page.interrupted_event =
+        (area.vmcb.exit_interrupt_info & svm::event::kValid) != 0 ? area.vmcb.exit_interrupt_info : 0;
     if (reason == abi::ExitReason::Synced) page.flags = page.flags & ~abi::VcpuState::kSyncOnly;
 }
 

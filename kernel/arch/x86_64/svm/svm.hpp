@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Running guests with AMD SVM (APM vol. 2, chapter 15). One way in: leave_kernel() calls run() for a thread that is in vcpu_run.
+// Running guests with AMD SVM (APM vol. 2, chapter 15). One way in: leave_kernel() calls run() for a thread
+// that is in vcpu_run.
 //
-// Whatever ends a guest's turn, its whole state is in memory (VMCB, Guest, FPU area or this CPU's registers under CpuLocal::fpu_area)
-// before the kernel lock is asked for; so a stop needs nothing special, and entering again continues it.
+// Whatever ends a guest's turn, its whole state is in memory (VMCB, Guest, FPU area or this CPU's registers
+// under CpuLocal::fpu_area) before the kernel lock is asked for; so a stop needs nothing special, and
+// entering again continues it.
 #pragma once
 
 #include "kernel/arch/x86_64/svm/asid.hpp"
@@ -18,17 +20,18 @@ inline constexpr uint64_t kHostPages = 2;  // per CPU: VM_HSAVE area, and a VMCB
 
 // In CpuLocal.
 struct HostState {
-    uint64_t save_area, vmcb;         // physical
+    uint64_t save_area, vmcb;  // physical
     AsidPool asids;
-    core::PageTable* guest_root;      // being used in guest mode right now (or just before, or just after)
-    const void* last_guest;           // the Guest that this CPU ran last
-    uint64_t last_tag;                // domain of the guest that ran last
+    core::PageTable* guest_root;  // being used in guest mode right now (or just before, or just after)
+    const void* last_guest;       // the Guest that this CPU ran last
+    uint64_t last_tag;            // domain of the guest that ran last
     uint64_t tsc_aux;
 };
 
-void setup();                                            // boot CPU, once: permission maps, limits
-void enable(CpuLocal&, uint64_t host_pages);             // each CPU, once
-void run(CpuLocal&, core::Thread&);                      // enters thread.guest until something needs core; lock held before and after
+void setup();                                 // boot CPU, once: permission maps, limits
+void enable(CpuLocal&, uint64_t host_pages);  // each CPU, once
+void run(CpuLocal&,
+         core::Thread&);  // enters thread.guest until something needs core; lock held before and after
 
 }  // namespace svm
 
