@@ -154,7 +154,7 @@ class GuestConsole:
     def wait_shell(self, timeout=180):
         """A shell that answers: whatever prompts the history shows, only what follows the answer counts."""
         end = machine.time.monotonic() + timeout * machine.PATIENCE
-        machine.time.sleep(1)  # what is typed before the console is attached is dom0's
+        self.machine.expect(r"GUEST-READY|^[\w-]+# ", timeout)  # its log is shown: what is typed from here on is the guest's
         while True:
             GuestConsole._syncs += 1
             self.send(f"\necho answer-$(({GuestConsole._syncs} + 1000))\n")
