@@ -73,6 +73,7 @@ bool Vcpu::step() {
         if (!wake_condition()) sleep();
         if (halted_ && !wake_condition()) return true;
         halted_ = false;
+        if (polling_) end_poll();
     }
     prepare_entry();
     const uint64_t timers = clock_.deadline(), lapic_timer = lapic_.timer_deadline();
@@ -108,6 +109,8 @@ void Vcpu::take_requests(uint32_t bits) {
 
 bool Vcpu::wake_condition() const {
     if (requests_.load(std::memory_order_seq_cst) || nmi_pending_) return true;
+    // A spinlock's slow path polls with interrupts off: an upcall that it cannot take must not turn its sleep into a busy loop.
+    if (polling_ && !(state_.rflags & kFlagInterrupts)) return false;
     if (vm_.events().upcall_pending(index_) && (vm_.callback_vector() || polling_)) return true;
     return lapic_.deliverable() >= 0;
 }
@@ -125,11 +128,14 @@ void Vcpu::sleep() {
     const uint64_t now = port_.now_tsc();
     clock_.enter_runstate(RUNSTATE_running, now, flag);
     expire_timers(now);
-    if (polling_) {  // however it ended, the guest looks for itself
-        polling_ = halted_ = false;
-        const std::lock_guard guard{vm_.lock()};
-        vm_.events().set_polling(index_, false);
-    }
+    if (polling_) end_poll();
+}
+
+// However it ended, the guest looks for itself.
+void Vcpu::end_poll() {
+    polling_ = halted_ = false;
+    const std::lock_guard guard{vm_.lock()};
+    vm_.events().set_polling(index_, false);
 }
 
 void Vcpu::expire_timers(uint64_t now) {

@@ -71,6 +71,7 @@ private:
     // vcpu.cpp
     void take_requests(uint32_t bits);
     void sleep();
+    void end_poll();
     bool wake_condition() const;
     void expire_timers(uint64_t now);
     void prepare_entry();

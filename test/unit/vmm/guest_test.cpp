@@ -504,6 +504,17 @@ TEST_CASE("guest: poll waits for a port, ends at its timeout, and answers at onc
     CHECK(g.call_with(__HYPERVISOR_sched_op, SCHEDOP_poll, poll) == 0);
     g.turn();
     CHECK(g.cpus[0]->waits == 1);
+    // With interrupts off an upcall does not end the sleep; with interrupts on it does.
+    g.put<uint64_t>(kShared + 0x800, 0);
+    g.put<uint8_t>(kShared, 1);
+    set_callback(g);
+    for (const bool open : {false, true}) {
+        g.state().rflags = open ? 0x202 : 2;
+        CHECK(g.call_with(__HYPERVISOR_sched_op, SCHEDOP_poll, poll) == 0);
+        const unsigned waits = g.cpus[0]->waits;
+        g.turn();
+        CHECK(g.cpus[0]->waits == waits + (open ? 0 : 1));
+    }
     poll.nr_ports = 129;
     CHECK(g.call_with(__HYPERVISOR_sched_op, SCHEDOP_poll, poll) == -XEN_EINVAL);
 }
