@@ -33,7 +33,11 @@ class Report:
     def __init__(self):
         self._lock = threading.Lock()
         self.passed = self.failed = 0
-        self.failures = []
+        self.failures, self.skipped = [], []
+
+    def skip(self, name):
+        with self._lock:
+            self.skipped.append(name)
 
     def add(self, case):
         with self._lock:
@@ -47,6 +51,8 @@ class Report:
     def close(self):
         if self.failures:
             print("failed: " + ", ".join(self.failures))
+        if self.skipped:
+            print(f"not run without BULKHEAD_FULL=1, because they take long ({len(self.skipped)}): " + ", ".join(self.skipped))
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         return 0 if self.passed and not self.failed else 1
 
@@ -173,7 +179,15 @@ def _system(report, filters):
     plans = []
     for path in sorted(SYSTEM.glob("test_*.py")):
         module = _load(path)
-        wanted = [f for f in harness.cases(module) if _selected(f"system/{path.stem}: {f.title}", filters)]
+        wanted = []
+        for case in harness.cases(module):
+            name = f"system/{path.stem}: {case.title}"
+            if not _selected(name, filters):
+                continue
+            if getattr(case, "long", False) and not os.environ.get("BULKHEAD_FULL"):
+                report.skip(name)
+            else:
+                wanted.append(case)
         if wanted:
             plans.append((path.stem, module, wanted))
     jobs = int(os.environ.get("BULKHEAD_JOBS", min(2, os.cpu_count() or 1)))

@@ -8,7 +8,7 @@ MACHINE = None
 ALONE = True
 
 if os.environ.get("BULKHEAD_BOCHS", "1") == "1":
-    @case("Bochs (ryzen) boots to the dom0 prompt, and its guest has two vCPUs")
+    @case("Bochs (ryzen) boots to the dom0 prompt, and its guest has two vCPUs", long=True)
     def boots():
         with booted("bochs", emulator="bochs", cpus=1, memory=1024) as m:
             with m.console("debian", timeout=300) as guest:

@@ -29,7 +29,7 @@ def _figures(m):
 IDLE = {}
 
 
-@case("four guests run at once, each with its own shell")
+@case("four guests run at once, each with its own shell", long=True)
 def four(m):
     for name in NAMES:
         m.ok(f"xl create /etc/xen/{name}.cfg", 120)
@@ -40,7 +40,7 @@ def four(m):
 
 
 def _loaded(mode, start, stop):
-    @case(f"one guest {mode}: xl list and another guest's echo stay within {MULTIPLE} times their idle time")
+    @case(f"one guest {mode}: xl list and another guest's echo stay within {MULTIPLE} times their idle time", long=True)
     def loaded(m):
         with m.console("one") as guest:
             guest.ok(start)
@@ -59,7 +59,7 @@ spins_kernel = _loaded("spins in kernel mode on all its vCPUs", "spin kernel >/d
 chatters = _loaded("prints to its console without end", "(chatter > /dev/hvc0) 2>/dev/null &", "killall yes")
 
 
-@case("three guests spin: the fourth still answers")
+@case("three guests spin: the fourth still answers", long=True)
 def three_spin(m):
     for name in ("one", "three", "four"):
         with m.console(name) as guest:
@@ -69,7 +69,7 @@ def three_spin(m):
         assert seconds <= max(LEAST, 2 * MULTIPLE * IDLE[what]), (what, seconds, IDLE[what])
 
 
-@case("spinning guests can be destroyed")
+@case("spinning guests can be destroyed", long=True)
 def end(m):
     for name in NAMES:
         m.ok(f"xl destroy {name}")

@@ -19,7 +19,7 @@ MACHINE = dict(auto=False, cpus=2, cfgs={_name(k, n): guest_cfg(_name(k, n), k, 
 
 
 def _boots(kernel, vcpus):
-    @case(f"Debian's {kernel} kernel boots to a shell with {vcpus} vCPU{'s' if vcpus > 1 else ''}, and powers off")
+    @case(f"Debian's {kernel} kernel boots to a shell with {vcpus} vCPU{'s' if vcpus > 1 else ''}, and powers off", long=vcpus > 2)
     def boots(m):
         name = _name(kernel, vcpus)
         with m.console(name, create=f"/etc/xen/{name}.cfg", timeout=300) as guest:
