@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// BootInfo: what boot code hands to the kernel, the same for every way of booting (UEFI, Multiboot 1, later Multiboot 2);
-// and RootInfo: what the kernel hands to the supervisor. Fixed layout, fixed size, physical addresses.
+// BootInfo: what boot code hands to the kernel, the same for every way of booting (UEFI, Multiboot 1, later
+// Multiboot 2); and RootInfo: what the kernel hands to the supervisor. Fixed layout, fixed size, physical
+// addresses.
 #pragma once
 
 #include "abi/types.hpp"
@@ -9,7 +10,17 @@ namespace bulkhead::abi {
 
 inline constexpr uint64_t kBootInfoMagic = 0x314f464e49484b42;  // "BKHINFO1"
 
-enum class MemoryType : uint32_t { Free = 1, Reserved = 2, AcpiReclaim = 3, AcpiNvs = 4, Bad = 5, Kernel = 16, Module = 17, Boot = 18, Mmio = 19 };
+enum class MemoryType : uint32_t {
+    Free = 1,
+    Reserved = 2,
+    AcpiReclaim = 3,
+    AcpiNvs = 4,
+    Bad = 5,
+    Kernel = 16,
+    Module = 17,
+    Boot = 18,
+    Mmio = 19
+};
 
 struct MemoryRange {
     uint64_t base, size;  // bytes; sorted, disjoint, page-aligned once boot code has normalised them
@@ -47,7 +58,7 @@ struct BootInfo {
     uint64_t rsdp;
     uint64_t kernel_base, kernel_size;  // physical
     uint64_t lapic_base;
-    uint64_t pm1a_control, pm1b_control;  // I/O ports, 0: none (FADT)
+    uint64_t pm1a_control, pm1b_control;      // I/O ports, 0: none (FADT)
     uint32_t sleep_type_s5a, sleep_type_s5b;  // SLP_TYP of \_S5 (DSDT)
     uint64_t reset_register, reset_value;     // FADT reset register if it is an I/O port, else 0
     uint32_t cpus, ioapics, overrides, ranges, modules, flags;
@@ -61,7 +72,7 @@ struct BootInfo {
     char loader[64];     // who booted us
 };
 
-// ---- what the root task finds ---------------------------------------------------------------------------------------------
+// ---- what the root task finds ----------------------------------------------------------------------------
 // Slots of the root CNode (2^kRootCNodeBits slots).
 inline constexpr unsigned kRootCNodeBits = 14;
 namespace root {
@@ -72,10 +83,10 @@ inline constexpr uint32_t kFirstUntyped = 16;  // RootInfo::untypeds of them
 }  // namespace root
 
 struct RootUntyped {
-    uint64_t physical;     // of device and module memory; 0 for free RAM
+    uint64_t physical;  // of device and module memory; 0 for free RAM
     uint8_t size_bits;
-    uint8_t device;        // 1: MMIO or a module, never zeroed
-    uint8_t module;        // 1 + index of the module that lies in it, else 0
+    uint8_t device;  // 1: MMIO or a module, never zeroed
+    uint8_t module;  // 1 + index of the module that lies in it, else 0
     uint8_t reserved[5];
 };
 
@@ -89,14 +100,23 @@ struct RootInfo {
 struct KernelInfo {
     uint32_t abi_version, cpus;
     uint64_t tsc_khz;
-    uint64_t boot_tsc;            // TSC when the kernel started
-    uint64_t object_bytes[kObjectTypes];  // kernel memory per object (CNode: of its header; each slot takes 64 more)
-    uint64_t features;            // CpuFeature bits
+    uint64_t boot_tsc;                    // TSC when the kernel started
+    uint64_t object_bytes[kObjectTypes];  // kernel memory per object (CNode: of its header; each slot takes
+                                          // 64 more)
+    uint64_t features;                    // CpuFeature bits
     char version[64];
     char cpu_name[64];
-    uint64_t total_memory;        // bytes of RAM that the firmware reported
+    uint64_t total_memory;                      // bytes of RAM that the firmware reported
     uint32_t physical_address_bits, virt_kind;  // 0 none, 1 SVM, 2 VMX
 };
-enum CpuFeature : uint64_t { kFeatureNrips = 1, kFeatureDecodeAssists = 2, kFeatureFlushByAsid = 4, kFeatureInvariantTsc = 8, kFeatureX2Apic = 16, kFeatureHugeGuestPages = 32, kFeaturePauseFilter = 64 };
+enum CpuFeature : uint64_t {
+    kFeatureNrips = 1,
+    kFeatureDecodeAssists = 2,
+    kFeatureFlushByAsid = 4,
+    kFeatureInvariantTsc = 8,
+    kFeatureX2Apic = 16,
+    kFeatureHugeGuestPages = 32,
+    kFeaturePauseFilter = 64
+};
 
 }  // namespace bulkhead::abi

@@ -7,8 +7,8 @@
 //   R12 R13                  further arguments of the IPC calls (reply capability, deadline)
 //   RCX R11                  destroyed by `syscall`
 //
-// All other registers keep their values. Any other RAX is not a kernel call: the thread continues at its registered
-// upcall with all registers as `syscall` left them.
+// All other registers keep their values. Any other RAX is not a kernel call: the thread continues at its
+// registered upcall with all registers as `syscall` left them.
 #pragma once
 
 #include "abi/types.hpp"
@@ -17,6 +17,7 @@ namespace bulkhead::abi {
 
 inline constexpr int64_t kSyscallBase = -0x10000;
 
+// clang-format off
 enum class Call : uint32_t {
     Null = 0,          // ()
     Yield = 1,         // ()
@@ -79,9 +80,10 @@ enum class Call : uint32_t {
     LogControl = 85,   // (log, LogFlags)
     DebugCounters = 86,// (inspect, reset)                             -> r0 CR3 writes, r1 WRMSR, r2 IPIs, r3 TLB flushes since the last reset, this CPU
 };
+// clang-format on
 inline constexpr uint32_t kCallLimit = 96;
 
-// ---- IPC ----------------------------------------------------------------------------------------------------------
+// ---- IPC -------------------------------------------------------------------------------------------------
 // tag: label in bits 63..16, capabilities in 15..8 (at most 4), words in 7..0 (at most kMessageWords).
 inline constexpr unsigned kMessageWords = 64;
 inline constexpr unsigned kRegisterWords = 4;
@@ -91,29 +93,31 @@ struct MessageTag {
     uint64_t raw = 0;
     constexpr MessageTag() = default;
     explicit constexpr MessageTag(uint64_t value) : raw{value} {}
-    constexpr MessageTag(uint64_t label, unsigned words, unsigned caps) : raw{(label << 16) | (uint64_t{caps} << 8) | words} {}
+    constexpr MessageTag(uint64_t label, unsigned words, unsigned caps)
+        : raw{(label << 16) | (uint64_t{caps} << 8) | words} {}
     constexpr uint64_t label() const { return raw >> 16; }
     constexpr unsigned words() const { return static_cast<unsigned>(raw & 0xff); }
     constexpr unsigned caps() const { return static_cast<unsigned>((raw >> 8) & 0xff); }
 };
 
 // One page per thread, named by its IpcBuffer slot. words[0..3] travel in registers and are not touched.
-// Sent: caps[] are addresses in the sender's CSpace; each is *copied* (a child of the sent one), or moved if its bit in
-// `move` is set. Received: they land in receive_slots[], in order; `received` says how many did.
+// Sent: caps[] are addresses in the sender's CSpace; each is *copied* (a child of the sent one), or moved if
+// its bit in `move` is set. Received: they land in receive_slots[], in order; `received` says how many did.
 struct IpcBuffer {
     uint64_t words[kMessageWords];
     CapAddr caps[kMessageCaps];
     CapAddr receive_slots[kMessageCaps];
     uint64_t move;
     uint64_t received;
-    uint8_t data[4096 - (kMessageWords + 2 * kMessageCaps + 2) * 8];  // LogWrite, LogRead, InspectCaps, ThreadRead, faults
+    uint8_t data[4096 - (kMessageWords + 2 * kMessageCaps + 2) *
+                            8];  // LogWrite, LogRead, InspectCaps, ThreadRead, faults
 };
 static_assert(sizeof(IpcBuffer) == 4096);
 
-// A fault is a call to the thread's fault endpoint, with the faulting thread's registers in the receiver's `data`.
-// A reply with label kFaultResume continues the thread; with label kFaultResumeRegs, with the registers in the replier's
-// `data`; any other leaves it suspended.
-inline constexpr uint64_t kFaultLabel = 0xfa;     // w0 rip, w1 address (CR2) or 0, w2 error code, w3 vector
+// A fault is a call to the thread's fault endpoint, with the faulting thread's registers in the receiver's
+// `data`. A reply with label kFaultResume continues the thread; with label kFaultResumeRegs, with the
+// registers in the replier's `data`; any other leaves it suspended.
+inline constexpr uint64_t kFaultLabel = 0xfa;  // w0 rip, w1 address (CR2) or 0, w2 error code, w3 vector
 inline constexpr uint64_t kFaultResume = 0xfb;
 inline constexpr uint64_t kFaultResumeRegs = 0xfc;
 
@@ -126,47 +130,65 @@ struct ThreadRegisters {
 };
 static_assert(sizeof(ThreadRegisters) == 24 * 8);
 
-// ---- slots inside objects -------------------------------------------------------------------------------------------
-enum class ThreadSlot : uint8_t { CSpace = 0, VSpace = 1, IpcBuffer = 2, FaultEndpoint = 3, SchedContext = 4, BoundNotification = 5 };
+// ---- slots inside objects --------------------------------------------------------------------------------
+enum class ThreadSlot : uint8_t {
+    CSpace = 0,
+    VSpace = 1,
+    IpcBuffer = 2,
+    FaultEndpoint = 3,
+    SchedContext = 4,
+    BoundNotification = 5
+};
 inline constexpr unsigned kThreadSlots = 6;
 enum class VcpuSlot : uint8_t { StatePage = 0, GuestRoot = 1, BoundNotification = 2 };
 inline constexpr unsigned kVcpuSlots = 3;
 
-// ---- retype -----------------------------------------------------------------------------------------------------------
-// `size`: Untyped: size in bits, 12..47. Frame: 12..21 or 30; sizes between 4 KiB and 2 MiB are mapped as a naturally aligned run of
-// 4 KiB entries of one leaf table, by one capability. CNode: log2 of slots (1..18). PageTable: kind | level << 8. Others: 0.
+// ---- retype ----------------------------------------------------------------------------------------------
+// `size`: Untyped: size in bits, 12..47. Frame: 12..21 or 30; sizes between 4 KiB and 2 MiB are mapped as a
+// naturally aligned run of 4 KiB entries of one leaf table, by one capability. CNode: log2 of slots (1..18).
+// PageTable: kind | level << 8. Others: 0.
 enum class TableKind : uint8_t { Host = 0, Guest = 1, Device = 2 };
-constexpr uint64_t table_size_arg(TableKind kind, unsigned level) { return static_cast<uint64_t>(kind) | (uint64_t{level} << 8); }  // level 4 is a root
+constexpr uint64_t table_size_arg(TableKind kind, unsigned level) {
+    return static_cast<uint64_t>(kind) | (uint64_t{level} << 8);
+}  // level 4 is a root
 
 // Flags of FrameMap
 namespace map {
-inline constexpr uint64_t kRead = 1, kWrite = 2, kExecute = 4;  // W and X together are refused in host tables (W^X)
+inline constexpr uint64_t kRead = 1, kWrite = 2,
+                          kExecute = 4;  // W and X together are refused in host tables (W^X)
 inline constexpr uint64_t kUncached = 1 << 3, kWriteCombining = 1 << 4;
 }  // namespace map
 
-// SchedConfigure: budget and period in microseconds; budget 0 is unlimited. A context serves any number of threads of
-// one CPU: weight and budget are theirs together. A SchedControl's badge is the highest priority that it can set (0: no limit).
-constexpr uint64_t sched_budget(uint32_t budget_us, uint32_t period_us) { return uint64_t{budget_us} | (uint64_t{period_us} << 32); }
+// SchedConfigure: budget and period in microseconds; budget 0 is unlimited. A context serves any number of
+// threads of one CPU: weight and budget are theirs together. A SchedControl's badge is the highest priority
+// that it can set (0: no limit).
+constexpr uint64_t sched_budget(uint32_t budget_us, uint32_t period_us) {
+    return uint64_t{budget_us} | (uint64_t{period_us} << 32);
+}
 inline constexpr uint32_t kWeightDefault = 256;  // as Xen's credit scheduler; 1..65535
 
 enum IrqFlags : uint32_t { kIrqEdge = 0, kIrqLevel = 1, kIrqLow = 2 };
 enum LogFlags : uint32_t { kLogUartOff = 1, kLogUartOn = 2, kLogClear = 4 };
 
-// ---- inspection ---------------------------------------------------------------------------------------------------------
+// ---- inspection ------------------------------------------------------------------------------------------
 struct CapEntry {
-    uint64_t domain_tag;   // of the object that contains the slot
-    uint64_t container;    // object id of the CNode, Thread or Vcpu that contains the slot
+    uint64_t domain_tag;  // of the object that contains the slot
+    uint64_t container;   // object id of the CNode, Thread or Vcpu that contains the slot
     uint32_t slot;
     uint8_t type;
     uint8_t rights;
-    uint8_t size_bits;     // Untyped, Frame; CNode: log2 slots; IoPort: 0
-    uint8_t flags;         // bit 0 mapped, 1 device memory, 2 mapped writable, 3 mapped executable, 4 container is a CNode
-    uint64_t badge;        // Endpoint, Notification; IoPort: first | count<<16; IrqHandler: gsi; PageTable: kind | level << 8
-    uint64_t object;       // object id; equal ids are the same object. Frames, Untypeds: an opaque number that keeps adjacency (see span)
+    uint8_t size_bits;  // Untyped, Frame; CNode: log2 slots; IoPort: 0
+    uint8_t flags;  // bit 0 mapped, 1 device memory, 2 mapped writable, 3 mapped executable, 4 container is a
+                    // CNode
+    uint64_t badge;   // Endpoint, Notification; IoPort: first | count<<16; IrqHandler: gsi; PageTable: kind |
+                      // level << 8
+    uint64_t object;  // object id; equal ids are the same object. Frames, Untypeds: an opaque number that
+                      // keeps adjacency (see span)
     uint64_t parent_container;  // where the parent capability lies (0, 0: a root)
     uint32_t parent_slot;
     uint32_t reserved;
-    uint64_t span_first;   // Frame, Untyped: opaque page number of the first page; overlap of [first, first + pages) means shared memory
+    uint64_t span_first;  // Frame, Untyped: opaque page number of the first page; overlap of [first, first +
+                          // pages) means shared memory
 };
 static_assert(sizeof(CapEntry) == 64);
 inline constexpr unsigned kCapEntriesPerCall = 3400 / sizeof(CapEntry);

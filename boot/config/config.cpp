@@ -4,8 +4,9 @@
 namespace bulkhead::boot {
 namespace {
 
-
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+constexpr bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
 
 std::string_view trim(std::string_view text) {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -52,7 +53,9 @@ FileLine file_line(std::string_view value, uint32_t line) {
     return out;
 }
 
-ConfigResult fail(uint32_t line, const char* message, std::string_view word = {}) { return {false, {}, {line, message, word}}; }
+ConfigResult fail(uint32_t line, const char* message, std::string_view word = {}) {
+    return {false, {}, {line, message, word}};
+}
 
 // First pass: the section to use, and that every line means something.
 ConfigResult choose_section(std::string_view text, std::string_view wanted) {
@@ -61,7 +64,8 @@ ConfigResult choose_section(std::string_view text, std::string_view wanted) {
     bool found = false;
     for (uint32_t number = 1; !text.empty(); number++) {
         const Line line = classify(take(text, '\n'));
-        if (line.kind == Line::Bad) return fail(number, "expected [section], key=value or a comment, found", line.key);
+        if (line.kind == Line::Bad)
+            return fail(number, "expected [section], key=value or a comment, found", line.key);
         if (line.kind == Line::Section) {
             current = line.key;
             if (current != "global" && first.empty()) first = current;
@@ -85,12 +89,16 @@ ConfigResult parse_config(std::string_view text, std::string_view section) {
     if (text.size() > kMaxConfigBytes) return fail(0, "the file is larger than 64 KiB");
     if (text.size() >= 3 && text[0] == '\xef' && text[1] == '\xbb' && text[2] == '\xbf')
         return fail(1, "the file starts with a UTF-8 byte-order mark; save it as plain ASCII");
-    if (text.size() >= 2 && ((text[0] == '\xff' && text[1] == '\xfe') || (text[0] == '\xfe' && text[1] == '\xff')))
+    if (text.size() >= 2 &&
+        ((text[0] == '\xff' && text[1] == '\xfe') || (text[0] == '\xfe' && text[1] == '\xff')))
         return fail(1, "the file is UTF-16; save it as plain ASCII");
     for (size_t at = 0, number = 1; at < text.size(); at++) {
         const char c = text[at];
-        if (c == '\n') number++;
-        else if (!is_blank(c) && (c < 0x20 || c > 0x7e)) return fail(static_cast<uint32_t>(number), "the file must be plain ASCII; there is another character");
+        if (c == '\n')
+            number++;
+        else if (!is_blank(c) && (c < 0x20 || c > 0x7e))
+            return fail(static_cast<uint32_t>(number),
+                        "the file must be plain ASCII; there is another character");
     }
     ConfigResult result = choose_section(text, section);
     if (!result.ok) return result;
@@ -105,13 +113,18 @@ ConfigResult parse_config(std::string_view text, std::string_view section) {
             found |= inside;
         }
         if (line.kind != Line::Setting || !inside) continue;
-        if (line.key == "options") config.options = line.value;
+        if (line.key == "options")
+            config.options = line.value;
         else if (line.key == "kernel" || line.key == "ramdisk" || line.key == "module") {
             if (line.value.empty()) return fail(number, "a file name is missing after", line.key);
             const FileLine entry = file_line(line.value, number);
-            FileLine* const single = line.key == "kernel" ? &config.kernel : line.key == "ramdisk" ? &config.ramdisk : nullptr;
-            if (single && !single->file.empty()) return fail(number, "the key appears twice in its section:", line.key);
-            if (!single && config.modules == kMaxModules) return fail(number, "there are more than 14 module= lines");
+            FileLine* const single = line.key == "kernel"    ? &config.kernel
+                                     : line.key == "ramdisk" ? &config.ramdisk
+                                                             : nullptr;
+            if (single && !single->file.empty())
+                return fail(number, "the key appears twice in its section:", line.key);
+            if (!single && config.modules == kMaxModules)
+                return fail(number, "there are more than 14 module= lines");
             (single ? *single : config.module[config.modules++]) = entry;
         } else {
             return fail(number, "unknown key (known: options, kernel, ramdisk, module):", line.key);

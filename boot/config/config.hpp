@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loader's configuration file, in the syntax of Xen's xen.cfg (docs/misc/efi.pandoc of Xen):
 //
-//     # comment                       a section's lines:  options=  kernel=FILE ARGS  ramdisk=FILE  module=FILE NAME (repeatable)
-//     [global]
-//     default=NAME
-//     [NAME]
-//     kernel=bulkhead.elf
+//     # comment                       a section's lines:  options=  kernel=FILE ARGS  ramdisk=FILE
+//     module=FILE NAME (repeatable) [global] default=NAME [NAME] kernel=bulkhead.elf
 //
-// No allocation, no C library: the EFI loader and the host tests compile the same code. All text in the result points into the file.
+// No allocation, no C library: the EFI loader and the host tests compile the same code. All text in the
+// result points into the file.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +30,9 @@ struct Config {
 };
 
 struct ConfigError {
-    uint32_t line;             // 1-based; 0: the file as a whole
-    const char* message;       // a sentence without the file's name
-    std::string_view word;     // what it is about, may be empty
+    uint32_t line;          // 1-based; 0: the file as a whole
+    const char* message;    // a sentence without the file's name
+    std::string_view word;  // what it is about, may be empty
 };
 
 struct ConfigResult {

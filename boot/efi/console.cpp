@@ -25,7 +25,9 @@ std::string_view status_name(EFI_STATUS status) {
 
 }  // namespace
 
-void set_exit(EFI_HANDLE image) { image_handle = image; }
+void set_exit(EFI_HANDLE image) {
+    image_handle = image;
+}
 
 void print(std::string_view text) {
     CHAR16 buffer[128];

@@ -15,18 +15,22 @@ EFI_GUID file_info_guid = EFI_FILE_INFO_ID;
 Volume::Volume(EFI_HANDLE image) {
     EFI_LOADED_IMAGE_PROTOCOL* self = nullptr;
     EFI_SIMPLE_FILE_SYSTEM_PROTOCOL* system = nullptr;
-    if (EFI_STATUS status = BS->HandleProtocol(image, &loaded_image_guid, reinterpret_cast<void**>(&self)); EFI_ERROR(status))
+    if (EFI_STATUS status = BS->HandleProtocol(image, &loaded_image_guid, reinterpret_cast<void**>(&self));
+        EFI_ERROR(status))
         fail({}, "the firmware does not say where the loader came from", {}, status);
-    EFI_STATUS status = BS->HandleProtocol(self->DeviceHandle, &file_system_guid, reinterpret_cast<void**>(&system));
+    EFI_STATUS status =
+        BS->HandleProtocol(self->DeviceHandle, &file_system_guid, reinterpret_cast<void**>(&system));
     if (!EFI_ERROR(status)) status = system->OpenVolume(system, &root_);
     if (EFI_ERROR(status)) fail({}, "the volume that the loader came from cannot be opened", {}, status);
 
     // The directory: all of the device path's file-path nodes, up to the last separator.
     size_t used = 0, end = 0;
-    for (EFI_DEVICE_PATH* node = self->FilePath; node && !IsDevicePathEnd(node); node = NextDevicePathNode(node)) {
-        if (DevicePathType(node) != MEDIA_DEVICE_PATH || DevicePathSubType(node) != MEDIA_FILEPATH_DP) continue;
+    for (EFI_DEVICE_PATH* node = self->FilePath; node && !IsDevicePathEnd(node);
+         node = NextDevicePathNode(node)) {
+        if (DevicePathType(node) != MEDIA_DEVICE_PATH || DevicePathSubType(node) != MEDIA_FILEPATH_DP)
+            continue;
         const size_t length = (static_cast<size_t>(DevicePathNodeLength(node)) - 4) / 2;
-        const auto* bytes = reinterpret_cast<const uint8_t*>(node) + 4;   // not necessarily aligned
+        const auto* bytes = reinterpret_cast<const uint8_t*>(node) + 4;  // not necessarily aligned
         if (used && directory_[used - 1] != '\\') directory_[used++] = '\\';
         for (size_t i = 0; i < length && used + 2 < 256; i++) {
             const auto c = static_cast<CHAR16>(bytes[2 * i] | bytes[2 * i + 1] << 8);
@@ -78,9 +82,11 @@ Loaded Volume::read(std::string_view name, Where asked_by, uint64_t alignment) {
     if (pages == 0) fail(asked_by, "the file is empty:", name);
     loaded.base = allocate_pages(pages, alignment, ~uint64_t{0}, EfiLoaderData, name);
     for (uint64_t done = 0; done < loaded.size;) {
-        UINTN part = loaded.size - done < (1u << 20) ? loaded.size - done : (1u << 20);   // some firmware fails on large reads
+        UINTN part = loaded.size - done < (1u << 20) ? loaded.size - done
+                                                     : (1u << 20);  // some firmware fails on large reads
         status = file->Read(file, &part, reinterpret_cast<void*>(loaded.base + done));
-        if (EFI_ERROR(status) || part == 0) fail(asked_by, "cannot read the file", name, EFI_ERROR(status) ? status : EFI_DEVICE_ERROR);
+        if (EFI_ERROR(status) || part == 0)
+            fail(asked_by, "cannot read the file", name, EFI_ERROR(status) ? status : EFI_DEVICE_ERROR);
         done += part;
     }
     file->Close(file);
@@ -88,11 +94,13 @@ Loaded Volume::read(std::string_view name, Where asked_by, uint64_t alignment) {
     return loaded;
 }
 
-uint64_t allocate_pages(uint64_t pages, uint64_t alignment, uint64_t below, EFI_MEMORY_TYPE type, std::string_view what) {
+uint64_t allocate_pages(uint64_t pages, uint64_t alignment, uint64_t below, EFI_MEMORY_TYPE type,
+                        std::string_view what) {
     // The firmware aligns to a page: take more, give back what is too much.
     const uint64_t slack = alignment / kPage - 1;
     EFI_PHYSICAL_ADDRESS got = below == ~uint64_t{0} ? 0 : below - 1;
-    const EFI_STATUS status = BS->AllocatePages(got ? AllocateMaxAddress : AllocateAnyPages, type, pages + slack, &got);
+    const EFI_STATUS status =
+        BS->AllocatePages(got ? AllocateMaxAddress : AllocateAnyPages, type, pages + slack, &got);
     if (EFI_ERROR(status)) fail({}, "there is not enough memory for", what, status);
     const uint64_t base = (got + alignment - 1) & ~(alignment - 1);
     const uint64_t before = (base - got) / kPage;

@@ -10,7 +10,7 @@ namespace {
 using abi::MemoryType;
 
 constexpr uint64_t kPage = 4096, kGiB = uint64_t{1} << 30, kLarge = uint64_t{2} << 20;
-constexpr uint64_t kMapBytes = 64 * 1024;   // of the firmware's memory map: more than 1300 entries
+constexpr uint64_t kMapBytes = 64 * 1024;  // of the firmware's memory map: more than 1300 entries
 constexpr uint64_t kPresentWritable = 3, kLargePage = 0x80;
 
 MemoryType type_of(uint32_t efi_type) {
@@ -19,7 +19,7 @@ MemoryType type_of(uint32_t efi_type) {
         case EfiBootServicesCode:
         case EfiBootServicesData: return MemoryType::Free;
         case EfiLoaderCode:
-        case EfiLoaderData: return MemoryType::Boot;   // ours: what must last is added again with its own type
+        case EfiLoaderData: return MemoryType::Boot;  // ours: what must last is added again with its own type
         case EfiACPIReclaimMemory: return MemoryType::AcpiReclaim;
         case EfiACPIMemoryNVS: return MemoryType::AcpiNvs;
         case EfiUnusableMemory: return MemoryType::Bad;
@@ -33,11 +33,15 @@ MemoryType type_of(uint32_t efi_type) {
 uint64_t build_page_tables() {
     const uint64_t here = reinterpret_cast<uint64_t>(&build_page_tables) & ~(kGiB - 1);
     const uint64_t table_pages = 2 + 4 + 2;
-    auto* tables = reinterpret_cast<uint64_t(*)[512]>(allocate_pages(table_pages, kPage, 4 * kGiB, EfiLoaderData, "page tables"));
+    auto* tables = reinterpret_cast<uint64_t(*)[512]>(
+        allocate_pages(table_pages, kPage, 4 * kGiB, EfiLoaderData, "page tables"));
     for (uint64_t i = 0; i < table_pages * 512; i++) tables[0][i] = 0;
-    auto address = [&](uint64_t index) { return reinterpret_cast<uint64_t>(tables[index]) | kPresentWritable; };
+    auto address = [&](uint64_t index) {
+        return reinterpret_cast<uint64_t>(tables[index]) | kPresentWritable;
+    };
     auto fill = [&](uint64_t table, uint64_t base) {
-        for (uint64_t i = 0; i < 512; i++) tables[table][i] = (base + i * kLarge) | kPresentWritable | kLargePage;
+        for (uint64_t i = 0; i < 512; i++)
+            tables[table][i] = (base + i * kLarge) | kPresentWritable | kLargePage;
     };
     tables[0][0] = address(1);
     for (uint64_t gib = 0; gib < 4; gib++) {
@@ -58,13 +62,17 @@ uint64_t build_page_tables() {
     __builtin_unreachable();
 }
 
-void fill_ranges(abi::BootInfo& info, MemoryMap& map, const uint8_t* descriptors, uint64_t bytes, uint64_t each) {
+void fill_ranges(abi::BootInfo& info, MemoryMap& map, const uint8_t* descriptors, uint64_t bytes,
+                 uint64_t each) {
     for (uint64_t at = 0; at + each <= bytes; at += each) {
         const auto* descriptor = reinterpret_cast<const EFI_MEMORY_DESCRIPTOR*>(descriptors + at);
-        if (!map.add(descriptor->PhysicalStart, descriptor->NumberOfPages * kPage, type_of(descriptor->Type))) return;   // ranges stays 0
+        if (!map.add(descriptor->PhysicalStart, descriptor->NumberOfPages * kPage, type_of(descriptor->Type)))
+            return;  // ranges stays 0
     }
     bool whole = map.add(info.kernel_base, info.kernel_size, MemoryType::Kernel);
-    for (uint32_t i = 0; i < info.modules; i++) whole &= map.add(info.module[i].base, (info.module[i].size + kPage - 1) & ~(kPage - 1), MemoryType::Module);
+    for (uint32_t i = 0; i < info.modules; i++)
+        whole &= map.add(info.module[i].base, (info.module[i].size + kPage - 1) & ~(kPage - 1),
+                         MemoryType::Module);
     whole &= map.add(reinterpret_cast<uint64_t>(&info), sizeof info, MemoryType::Boot);
     if (whole) info.ranges = static_cast<uint32_t>(map.normalise(info.range, 512));
 }
@@ -74,19 +82,26 @@ void fill_ranges(abi::BootInfo& info, MemoryMap& map, const uint8_t* descriptors
 void hand_over(EFI_HANDLE image, abi::BootInfo& info, uint64_t kernel_entry) {
     uint64_t cr4;
     asm("mov %%cr4, %0" : "=r"(cr4));
-    if (cr4 >> 12 & 1) fail({}, "the firmware runs with 5-level page tables, which Bulkhead does not support yet; switch LA57 off in the firmware's setup");
+    if (cr4 >> 12 & 1)
+        fail({},
+             "the firmware runs with 5-level page tables, which Bulkhead does not support yet; switch LA57 "
+             "off in the firmware's setup");
     const uint64_t cr3 = build_page_tables();
-    auto* descriptors = reinterpret_cast<uint8_t*>(allocate_pages(kMapBytes / kPage, kPage, ~uint64_t{0}, EfiLoaderData, "the memory map"));
-    auto* map = reinterpret_cast<MemoryMap*>(allocate_pages((sizeof(MemoryMap) + kPage - 1) / kPage, kPage, ~uint64_t{0}, EfiLoaderData, "the memory map"));
+    auto* descriptors = reinterpret_cast<uint8_t*>(
+        allocate_pages(kMapBytes / kPage, kPage, ~uint64_t{0}, EfiLoaderData, "the memory map"));
+    auto* map = reinterpret_cast<MemoryMap*>(allocate_pages((sizeof(MemoryMap) + kPage - 1) / kPage, kPage,
+                                                            ~uint64_t{0}, EfiLoaderData, "the memory map"));
     for (uint64_t i = 0; i < sizeof *map; i++) reinterpret_cast<uint8_t*>(map)[i] = 0;
 
-    // The map may change between the two calls, also by the first attempt to exit (UEFI 2.10, 7.4.6): try again with a fresh one.
+    // The map may change between the two calls, also by the first attempt to exit (UEFI 2.10, 7.4.6): try
+    // again with a fresh one.
     EFI_STATUS status = EFI_ABORTED;
     UINTN bytes = 0, key = 0, each = 0;
     for (unsigned attempt = 0; attempt < 4 && EFI_ERROR(status); attempt++) {
         UINT32 version;
         bytes = kMapBytes;
-        status = BS->GetMemoryMap(&bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(descriptors), &key, &each, &version);
+        status = BS->GetMemoryMap(&bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(descriptors), &key, &each,
+                                  &version);
         if (EFI_ERROR(status)) fail({}, "the firmware does not tell its memory map", {}, status);
         status = BS->ExitBootServices(image, key);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leaves the firmware: the final memory map, the BootInfo, page tables, the jump. See kernel/arch/x86_64/entry_contract.hpp.
+// Leaves the firmware: the final memory map, the BootInfo, page tables, the jump. See
+// kernel/arch/x86_64/entry_contract.hpp.
 #pragma once
 
 #include "abi/bootinfo.hpp"

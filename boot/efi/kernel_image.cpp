@@ -22,25 +22,34 @@ Elf64_Phdr program_header(std::span<const uint8_t> file, unsigned index) {
     return read<Elf64_Phdr>(file, header.e_phoff + index * sizeof(Elf64_Phdr));
 }
 
-constexpr KernelLayout bad(const char* error) { return {error, 0, 0}; }
+constexpr KernelLayout bad(const char* error) {
+    return {error, 0, 0};
+}
 
 }  // namespace
 
 KernelLayout check_kernel(std::span<const uint8_t> file) {
     if (file.size() >= 0x206 && file[0] != 0x7f && __builtin_memcmp(file.data() + 0x202, "HdrS", 4) == 0)
-        return bad("kernel= names a Linux image; here it names Bulkhead's kernel (bulkhead.elf), and guests' kernels are named in xl.cfg files:");
-    if (file.size() < sizeof(Elf64_Ehdr) || __builtin_memcmp(file.data(), ELFMAG, SELFMAG) != 0) return bad("the kernel is not an ELF file:");
+        return bad(
+            "kernel= names a Linux image; here it names Bulkhead's kernel (bulkhead.elf), and guests' "
+            "kernels are named in xl.cfg files:");
+    if (file.size() < sizeof(Elf64_Ehdr) || __builtin_memcmp(file.data(), ELFMAG, SELFMAG) != 0)
+        return bad("the kernel is not an ELF file:");
     const auto header = read<Elf64_Ehdr>(file, 0);
-    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64 || header.e_type != ET_EXEC) return bad("the kernel is not a 64-bit x86 executable:");
-    if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum == 0 || header.e_phnum > 32 || header.e_phoff > file.size() ||
-        header.e_phnum * sizeof(Elf64_Phdr) > file.size() - header.e_phoff)
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64 || header.e_type != ET_EXEC)
+        return bad("the kernel is not a 64-bit x86 executable:");
+    if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum == 0 || header.e_phnum > 32 ||
+        header.e_phoff > file.size() || header.e_phnum * sizeof(Elf64_Phdr) > file.size() - header.e_phoff)
         return bad("the kernel's program headers are damaged:");
     uint64_t end = 0;
     for (unsigned i = 0; i < header.e_phnum; i++) {
         const auto program = program_header(file, i);
         if (program.p_type != PT_LOAD) continue;
-        if (program.p_filesz > program.p_memsz || program.p_offset > file.size() || program.p_filesz > file.size() - program.p_offset) return bad("the kernel is truncated:");
-        if (program.p_paddr < arch::kKernelLinkPhysical || program.p_paddr > arch::kKernelLinkPhysical + kMaxKernel || program.p_memsz > kMaxKernel)
+        if (program.p_filesz > program.p_memsz || program.p_offset > file.size() ||
+            program.p_filesz > file.size() - program.p_offset)
+            return bad("the kernel is truncated:");
+        if (program.p_paddr < arch::kKernelLinkPhysical ||
+            program.p_paddr > arch::kKernelLinkPhysical + kMaxKernel || program.p_memsz > kMaxKernel)
             return bad("the kernel is linked for other addresses than this loader expects:");
         const uint64_t last = program.p_paddr - arch::kKernelLinkPhysical + program.p_memsz;
         if (last > end) end = last;
@@ -54,7 +63,9 @@ void place_kernel(std::span<const uint8_t> file, uint8_t* memory) {
     const auto header = read<Elf64_Ehdr>(file, 0);
     for (unsigned i = 0; i < header.e_phnum; i++) {
         const auto program = program_header(file, i);
-        if (program.p_type == PT_LOAD) __builtin_memcpy(memory + (program.p_paddr - arch::kKernelLinkPhysical), file.data() + program.p_offset, program.p_filesz);
+        if (program.p_type == PT_LOAD)
+            __builtin_memcpy(memory + (program.p_paddr - arch::kKernelLinkPhysical),
+                             file.data() + program.p_offset, program.p_filesz);
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bulkhead.efi: reads bulkhead.cfg beside it, loads what that names, and hands over one BootInfo to the kernel.
+// bulkhead.efi: reads bulkhead.cfg beside it, loads what that names, and hands over one BootInfo to the
+// kernel.
 #include "boot/acpi/acpi.hpp"
 #include "boot/config/config.hpp"
 #include "boot/efi/files.hpp"
@@ -26,7 +27,9 @@ class IdentityMemory final : public PhysicalMemory {
     }
 };
 
-bool same(const EFI_GUID& a, const EFI_GUID& b) { return __builtin_memcmp(&a, &b, sizeof a) == 0; }
+bool same(const EFI_GUID& a, const EFI_GUID& b) {
+    return __builtin_memcmp(&a, &b, sizeof a) == 0;
+}
 
 uint64_t find_acpi() {
     uint64_t old = 0;
@@ -61,7 +64,8 @@ void add_module(abi::BootInfo& info, const Loaded& file, std::string_view name, 
     info.modules++;
 }
 
-// What a module is called: what stands behind its file name, else the file's own name without directory and ending.
+// What a module is called: what stands behind its file name, else the file's own name without directory and
+// ending.
 std::string_view module_name(const FileLine& line) {
     std::string_view name = line.arguments;
     if (!name.empty()) return name;
@@ -89,7 +93,8 @@ uint64_t load_kernel(Volume& volume, const FileLine& line, abi::BootInfo& info) 
     const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(file.base), file.size};
     const KernelLayout layout = check_kernel(bytes);
     if (layout.error) fail(where, layout.error, line.file);
-    info.kernel_base = allocate_pages(layout.bytes / kPage, arch::kKernelBaseAlignment, kFourGiB, EfiLoaderCode, "the kernel");
+    info.kernel_base = allocate_pages(layout.bytes / kPage, arch::kKernelBaseAlignment, kFourGiB,
+                                      EfiLoaderCode, "the kernel");
     info.kernel_size = layout.bytes;
     auto* memory = reinterpret_cast<uint8_t*>(info.kernel_base);
     __builtin_memset(memory, 0, layout.bytes);
@@ -102,7 +107,8 @@ void describe_screen(abi::BootInfo& info) {
     if (EFI_ERROR(BS->LocateProtocol(&graphics_guid, nullptr, reinterpret_cast<void**>(&graphics)))) return;
     const auto& mode = *graphics->Mode;
     if (mode.Info->PixelFormat > PixelBlueGreenRedReserved8BitPerColor) return;
-    info.framebuffer = {mode.FrameBufferBase, mode.Info->HorizontalResolution, mode.Info->VerticalResolution, mode.Info->PixelsPerScanLine * 4, 32};
+    info.framebuffer = {mode.FrameBufferBase, mode.Info->HorizontalResolution, mode.Info->VerticalResolution,
+                        mode.Info->PixelsPerScanLine * 4, 32};
 }
 
 }  // namespace
@@ -121,7 +127,8 @@ extern "C" EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* table) {
     print(config.section);
     print("'\n");
 
-    auto& info = *reinterpret_cast<abi::BootInfo*>(allocate_pages((sizeof(abi::BootInfo) + kPage - 1) / kPage, kPage, kFourGiB, EfiLoaderData, "the boot information"));
+    auto& info = *reinterpret_cast<abi::BootInfo*>(allocate_pages(
+        (sizeof(abi::BootInfo) + kPage - 1) / kPage, kPage, kFourGiB, EfiLoaderData, "the boot information"));
     __builtin_memset(&info, 0, sizeof info);
     info.magic = abi::kBootInfoMagic;
     info.version = abi::kAbiVersion;
@@ -136,12 +143,14 @@ extern "C" EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* table) {
     }
     for (size_t i = 0; i < config.modules; i++) {
         const Where where{kConfigName, config.module[i].line};
-        add_module(info, volume.read(config.module[i].file, where, kModuleAlignment), module_name(config.module[i]), where);
+        add_module(info, volume.read(config.module[i].file, where, kModuleAlignment),
+                   module_name(config.module[i]), where);
     }
 
     IdentityMemory memory;
     info.rsdp = find_acpi();
-    if (const AcpiResult acpi = parse_acpi(memory, info.rsdp, boot_apic_id(), info); acpi != AcpiResult::Ok) fail({}, acpi_result_text(acpi));
+    if (const AcpiResult acpi = parse_acpi(memory, info.rsdp, boot_apic_id(), info); acpi != AcpiResult::Ok)
+        fail({}, acpi_result_text(acpi));
     describe_screen(info);
     hand_over(image, info, entry);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the compiler calls without being asked: the loader has no C library. (gnu-efi has its own memcpy and memset in some
-// versions, not in Debian 12's for C++.)
+// What the compiler calls without being asked: the loader has no C library. (gnu-efi has its own memcpy and
+// memset in some versions, not in Debian 12's for C++.)
 #include <stddef.h>
 #include <stdint.h>
 

@@ -13,7 +13,7 @@ using abi::MemoryType;
 using abi::RootInfo;
 namespace root = abi::root;
 
-constexpr uint64_t kLowMemoryEnd = 1 << 20;    // left to the start of other CPUs and to firmware
+constexpr uint64_t kLowMemoryEnd = 1 << 20;  // left to the start of other CPUs and to firmware
 constexpr uint64_t kFourGiB = uint64_t{1} << 32;
 constexpr uint32_t kMaxUntypeds = sizeof(RootInfo::untyped) / sizeof(RootInfo::untyped[0]);
 constexpr uint32_t kFirstBootSlot = root::kFirstUntyped + kMaxUntypeds;  // frames and tables of the root task
@@ -25,10 +25,12 @@ uint32_t next_slot;
 CNode* cnode;
 Thread* thread;
 PageTable* vspace;
-RootInfo* root_info;           // the root task's copy, kernel's view
+RootInfo* root_info;  // the root task's copy, kernel's view
 uint32_t untypeds;
 
-constexpr uint64_t page_up(uint64_t v) { return (v + abi::kPageSize - 1) & ~(abi::kPageSize - 1); }
+constexpr uint64_t page_up(uint64_t v) {
+    return (v + abi::kPageSize - 1) & ~(abi::kPageSize - 1);
+}
 
 void require(bool ok, const char* what) {
     if (!ok) arch::panic(what);
@@ -44,7 +46,8 @@ uint64_t allocate(uint64_t bytes, uint64_t align) {
 
 Slot& slot_at(uint32_t index) {
     Slot& slot = cnode->slot[index];
-    require(index < (1u << abi::kRootCNodeBits) && slot.empty(), "The root task has too many pages for its capability table.");
+    require(index < (1u << abi::kRootCNodeBits) && slot.empty(),
+            "The root task has too many pages for its capability table.");
     slot.home = index << 8;
     return slot;
 }
@@ -60,7 +63,8 @@ Slot& add_memory(uint32_t index, ObjectType type, uint64_t physical, unsigned si
 template <typename T>
 T* add_object(uint32_t index, ObjectType type, uint64_t offset = 0) {
     const uint64_t bytes = object_bytes(type, 0);
-    T* object = reinterpret_cast<T*>(static_cast<char*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)})) + offset);
+    T* object = reinterpret_cast<T*>(
+        static_cast<char*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)})) + offset);
     object_init(object->header, type, bytes, 0);
     cap_create(slot_at(index), nullptr, type, &object->header);
     return object;
@@ -78,9 +82,14 @@ PageTable* add_table(uint32_t index, unsigned level) {
 void add_untypeds(uint64_t base, uint64_t end, bool device, unsigned module) {
     while (base < end && untypeds < kMaxUntypeds) {
         unsigned bits = abi::kPageBits;
-        while (bits < 47 && (base & ((uint64_t{2} << bits) - 1)) == 0 && (uint64_t{2} << bits) <= end - base) ++bits;
+        while (bits < 47 && (base & ((uint64_t{2} << bits) - 1)) == 0 && (uint64_t{2} << bits) <= end - base)
+            ++bits;
         add_memory(root::kFirstUntyped + untypeds, ObjectType::Untyped, base, bits, device);
-        root_info->untyped[untypeds++] = {.physical = device ? base : 0, .size_bits = static_cast<uint8_t>(bits), .device = device ? uint8_t{1} : uint8_t{0}, .module = static_cast<uint8_t>(module), .reserved = {}};
+        root_info->untyped[untypeds++] = {.physical = device ? base : 0,
+                                          .size_bits = static_cast<uint8_t>(bits),
+                                          .device = device ? uint8_t{1} : uint8_t{0},
+                                          .module = static_cast<uint8_t>(module),
+                                          .reserved = {}};
         base += uint64_t{1} << bits;
     }
 }
@@ -108,14 +117,17 @@ void add_all_device_memory() {
     uint64_t covered = kLowMemoryEnd;
     for (uint32_t i = 0; i < info->ranges; ++i) {
         const MemoryRange& r = info->range[i];
-        if (r.base > covered && covered < kFourGiB) add_device_memory(covered, r.base < kFourGiB ? r.base : kFourGiB);
+        if (r.base > covered && covered < kFourGiB)
+            add_device_memory(covered, r.base < kFourGiB ? r.base : kFourGiB);
         if (r.type == MemoryType::Mmio && r.base >= kLowMemoryEnd) add_device_memory(r.base, r.base + r.size);
         if (r.base + r.size > covered) covered = page_up(r.base + r.size);
     }
     if (covered < kFourGiB) add_device_memory(covered, kFourGiB);
 }
 
-bool usable(const MemoryRange& r) { return r.type == MemoryType::Free && r.base + r.size > kLowMemoryEnd; }
+bool usable(const MemoryRange& r) {
+    return r.type == MemoryType::Free && r.base + r.size > kLowMemoryEnd;
+}
 
 void choose_reserve() {
     for (uint32_t i = 0; i < info->ranges; ++i) {
@@ -139,7 +151,8 @@ void add_controls() {
     cap_create(slot_at(root::kTagControl), nullptr, ObjectType::TagControl, nullptr);
     cap_create(slot_at(root::kIrqControl), nullptr, ObjectType::IrqControl, nullptr);
     cap_create(slot_at(root::kInspect), nullptr, ObjectType::Inspect, nullptr);
-    cap_create(slot_at(root::kIoPorts), nullptr, ObjectType::IoPort, nullptr).object = uint64_t{0x10000} << 16;
+    cap_create(slot_at(root::kIoPorts), nullptr, ObjectType::IoPort, nullptr).object = uint64_t{0x10000}
+                                                                                       << 16;
 }
 
 void fill_kernel_info(const Machine& m, abi::KernelInfo& k) {
@@ -149,12 +162,15 @@ void fill_kernel_info(const Machine& m, abi::KernelInfo& k) {
     k.tsc_khz = m.tsc_khz;
     for (unsigned type = 0; type < abi::kObjectTypes; ++type) {
         const ObjectType t = static_cast<ObjectType>(type);
-        k.object_bytes[type] = t == ObjectType::CNode ? sizeof(CNode) : t == ObjectType::Untyped || t == ObjectType::Frame ? 0 : object_bytes(t, 0);
+        k.object_bytes[type] = t == ObjectType::CNode                               ? sizeof(CNode)
+                               : t == ObjectType::Untyped || t == ObjectType::Frame ? 0
+                                                                                    : object_bytes(t, 0);
     }
     k.total_memory = 0;
     for (uint32_t i = 0; i < info->ranges; ++i) {
         const MemoryType type = info->range[i].type;
-        if (type != MemoryType::Reserved && type != MemoryType::Mmio && type != MemoryType::Bad) k.total_memory += info->range[i].size;
+        if (type != MemoryType::Reserved && type != MemoryType::Mmio && type != MemoryType::Bad)
+            k.total_memory += info->range[i].size;
     }
 }
 
@@ -168,7 +184,8 @@ void map_at(Slot& frame, uint64_t address, uint64_t flags) {
         (void)add_table(index, static_cast<unsigned>(missing));
         const uint64_t span = uint64_t{1} << (12 + 9 * missing);
         uint64_t above = 0;
-        require(table_map(*vspace, cnode->slot[index], address & ~(span - 1), &above) == Status::Ok, "A page table of the root task cannot be mapped.");
+        require(table_map(*vspace, cnode->slot[index], address & ~(span - 1), &above) == Status::Ok,
+                "A page table of the root task cannot be mapped.");
     }
 }
 
@@ -198,7 +215,8 @@ void setup(const Machine& m) {
     object_init(cnode->header, ObjectType::CNode, bytes, 0);
     cnode->header.size_bits = abi::kRootCNodeBits;
     container_list_add(cnode->header);
-    cap_create(slot_at(root::kCNode), nullptr, ObjectType::CNode, &cnode->header).size_bits = abi::kRootCNodeBits;
+    cap_create(slot_at(root::kCNode), nullptr, ObjectType::CNode, &cnode->header).size_bits =
+        abi::kRootCNodeBits;
     next_slot = kFirstBootSlot;
 
     vspace = add_table(root::kVSpace, 4);
@@ -221,31 +239,37 @@ void setup(const Machine& m) {
     set_sched(*thread, sched);
 
     static_assert(sizeof(abi::KernelInfo) <= abi::kPageSize);
-    Slot& page = add_memory(root::kKernelInfo, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize), abi::kPageBits, false);
+    Slot& page = add_memory(root::kKernelInfo, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize),
+                            abi::kPageBits, false);
     page.rights = rights::kRead | rights::kDerive;
     fill_kernel_info(m, *static_cast<abi::KernelInfo*>(arch::phys_to_virt(PhysAddr{page.object})));
 }
 
 void* map_page(uint64_t address, uint64_t flags) {
-    Slot& frame = add_memory(next_slot++, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize), abi::kPageBits, false);
+    Slot& frame = add_memory(next_slot++, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize),
+                             abi::kPageBits, false);
     map_at(frame, address, flags);
     return arch::phys_to_virt(PhysAddr{frame.object});
 }
 
-void map_kernel_info(uint64_t address) { map_at(cnode->slot[root::kKernelInfo], address, abi::map::kRead); }
+void map_kernel_info(uint64_t address) {
+    map_at(cnode->slot[root::kKernelInfo], address, abi::map::kRead);
+}
 
 uint64_t map_root_info(uint64_t address) {
     const uint64_t bytes = page_up(sizeof(RootInfo));
     const uint64_t physical = allocate(bytes, abi::kPageSize);
     for (uint64_t offset = 0; offset < bytes; offset += abi::kPageSize) {
-        map_at(add_memory(next_slot++, ObjectType::Frame, physical + offset, abi::kPageBits, false), address + offset, abi::map::kRead);
+        map_at(add_memory(next_slot++, ObjectType::Frame, physical + offset, abi::kPageBits, false),
+               address + offset, abi::map::kRead);
     }
     root_info = static_cast<RootInfo*>(arch::phys_to_virt(PhysAddr{physical}));
     return bytes;
 }
 
 void map_ipc_buffer(uint64_t address) {
-    Slot& frame = add_memory(root::kIpcBuffer, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize), abi::kPageBits, false);
+    Slot& frame = add_memory(root::kIpcBuffer, ObjectType::Frame, allocate(abi::kPageSize, abi::kPageSize),
+                             abi::kPageBits, false);
     map_at(frame, address, abi::map::kRead | abi::map::kWrite);
     bind(abi::ThreadSlot::IpcBuffer, root::kIpcBuffer);
     thread->buffer = static_cast<abi::IpcBuffer*>(arch::phys_to_virt(PhysAddr{frame.object}));
@@ -257,16 +281,20 @@ uint32_t add_runtime_cnode(unsigned bits) {
     object_init(table->header, ObjectType::CNode, bytes, 0);
     table->header.size_bits = static_cast<uint8_t>(bits);
     container_list_add(table->header);
-    cap_create(slot_at(next_slot), nullptr, ObjectType::CNode, &table->header).size_bits = static_cast<uint8_t>(bits);
+    cap_create(slot_at(next_slot), nullptr, ObjectType::CNode, &table->header).size_bits =
+        static_cast<uint8_t>(bits);
     return next_slot++;
 }
 
 uint32_t add_runtime_untyped(unsigned bits) {
-    add_memory(next_slot, ObjectType::Untyped, allocate(uint64_t{1} << bits, uint64_t{1} << bits), bits, false);
+    add_memory(next_slot, ObjectType::Untyped, allocate(uint64_t{1} << bits, uint64_t{1} << bits), bits,
+               false);
     return next_slot++;
 }
 
-abi::SlotRange free_slots() { return {next_slot, (1u << abi::kRootCNodeBits) - next_slot}; }
+abi::SlotRange free_slots() {
+    return {next_slot, (1u << abi::kRootCNodeBits) - next_slot};
+}
 
 void start(uint64_t rip, uint64_t rsp, uint64_t rdi) {
     require(root_info != nullptr, "map_root_info() was not called.");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls on capabilities themselves. Each decodes and validates everything first; what follows cannot fail.
+// The calls on capabilities themselves. Each decodes and validates everything first; what follows cannot
+// fail.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -28,7 +29,8 @@ Status decode_derivation(const Thread& t, const UserContext& u, Derivation& out)
 void derive(const Derivation& d, uint64_t wanted) {
     const uint8_t mask = static_cast<uint8_t>(wanted);
     Slot& made = cap_derive(*d.to, *d.from, mask);
-    const bool tombstone = (mask & rights::kTombstone) != 0 && made.type == ObjectType::Notification && (d.from->rights & rights::kWrite) != 0;
+    const bool tombstone = (mask & rights::kTombstone) != 0 && made.type == ObjectType::Notification &&
+                           (d.from->rights & rights::kWrite) != 0;
     if (tombstone) made.rights |= rights::kTombstone;
 }
 
@@ -46,7 +48,8 @@ Status sys_cap_mint(Cpu&, Thread& t, UserContext& u) {
     Derivation d;
     if (const Status status = decode_derivation(t, u, d); status != Status::Ok) return status;
     const ObjectType type = d.from->type;
-    if (type != ObjectType::Endpoint && type != ObjectType::Notification && type != ObjectType::SchedControl) return Status::WrongType;
+    if (type != ObjectType::Endpoint && type != ObjectType::Notification && type != ObjectType::SchedControl)
+        return Status::WrongType;
     if (d.from->badge != 0 && u.r10 != 0 && u.r10 != d.from->badge) return Status::NoRights;
     derive(d, u.rdx);
     if (u.r10 != 0) d.to->badge = u.r10;
@@ -66,7 +69,8 @@ Status sys_cap_delete(Cpu&, Thread& t, UserContext& u) {
     Slot* slot = find_slot(t, CapAddr{u.rdi});
     if (slot == nullptr || slot->empty()) return Status::NoCapability;
     // The memory of an Untyped without a parent could never be used again.
-    if (slot->type == ObjectType::Untyped && slot->parent == nullptr && slot->first_child != nullptr) return Status::HasChildren;
+    if (slot->type == ObjectType::Untyped && slot->parent == nullptr && slot->first_child != nullptr)
+        return Status::HasChildren;
     return cap_delete(*slot);
 }
 
@@ -83,7 +87,8 @@ Status sys_cap_identify(Cpu&, Thread& t, UserContext& u) {
     const Object* object = object_of(s);
     const bool memory = s.type == ObjectType::Untyped || s.type == ObjectType::Frame;
     const bool mapped = s.type != ObjectType::Untyped && s.mapping != 0;
-    u.rdx = static_cast<uint64_t>(s.type) | (uint64_t{s.rights} << 8) | (uint64_t{s.size_bits} << 16) | (mapped ? uint64_t{1} << 24 : 0);
+    u.rdx = static_cast<uint64_t>(s.type) | (uint64_t{s.rights} << 8) | (uint64_t{s.size_bits} << 16) |
+            (mapped ? uint64_t{1} << 24 : 0);
     u.r10 = s.type == ObjectType::Untyped ? 0 : s.type == ObjectType::IoPort ? s.object : s.badge;
     u.r8 = object != nullptr ? object->id : memory ? opaque_page(s.object) : 0;
     return Status::Ok;
@@ -109,7 +114,8 @@ Status sys_ioport_mint(Cpu&, Thread& t, UserContext& u) {
     if (const Status status = decode_derivation(t, u, d); status != Status::Ok) return status;
     if (d.from->type != ObjectType::IoPort) return Status::WrongType;
     const uint64_t from_first = d.from->object & 0xffff, from_count = d.from->object >> 16;
-    if (u.rdx < from_first || u.r10 == 0 || u.r10 > from_count || u.rdx - from_first > from_count - u.r10) return Status::BadArgument;
+    if (u.rdx < from_first || u.r10 == 0 || u.r10 > from_count || u.rdx - from_first > from_count - u.r10)
+        return Status::BadArgument;
     derive(d, rights::kAll);
     d.to->object = u.rdx | (u.r10 << 16);
     return Status::Ok;
@@ -121,11 +127,11 @@ Status sys_tag_set(Cpu&, Thread& t, UserContext& u) {
     const auto slot = lookup_any(t, CapAddr{u.rsi});
     if (!slot) return slot.status();
     switch (slot->type) {
-    case ObjectType::CNode:
-    case ObjectType::Thread:
-    case ObjectType::SchedContext:
-    case ObjectType::Vcpu: object_of(**slot)->tag = u.rdx; return Status::Ok;
-    default: return Status::WrongType;
+        case ObjectType::CNode:
+        case ObjectType::Thread:
+        case ObjectType::SchedContext:
+        case ObjectType::Vcpu: object_of(**slot)->tag = u.rdx; return Status::Ok;
+        default: return Status::WrongType;
     }
 }
 

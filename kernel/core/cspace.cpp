@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a capability address to a slot. The tree has depth two (see abi/types.hpp), so this is two bounds checks.
+// From a capability address to a slot. The tree has depth two (see abi/types.hpp), so this is two bounds
+// checks.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -13,7 +14,9 @@ Slot* find_slot(const Thread& t, CapAddr address) {
     if (cnode == 0) return slot <= t.cspace_mask ? &t.cspace[slot] : nullptr;
     if (cnode > t.cspace_mask) return nullptr;
     const Slot& table = t.cspace[cnode];
-    if (table.type != ObjectType::CNode || (table.rights & rights::kControl) == 0 || (table.flags & kSlotGone) != 0) return nullptr;
+    if (table.type != ObjectType::CNode || (table.rights & rights::kControl) == 0 ||
+        (table.flags & kSlotGone) != 0)
+        return nullptr;
     CNode& node = *table.as<CNode>();
     return slot >> node.header.size_bits == 0 ? &node.slot[slot] : nullptr;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Delete, revoke, and the destruction of objects whose last capability goes.
 //
-// Deleting the last capability of a container (CNode, Thread, Vcpu, Irq) deletes the slots in it, which may hold the last
-// capabilities of further containers, and so on, in cycles too. There is no recursion: a slot whose object is being destroyed
-// stays in the tree as a *zombie* (so the memory stays taken); the last capability of a nested container moves into the `tomb` slot
-// of the container itself, and that container joins the `pending` list of the one whose destruction found it.
-// Every state between two steps is consistent: whoever deletes or revokes a zombie or a tomb later continues the work.
+// Deleting the last capability of a container (CNode, Thread, Vcpu, Irq) deletes the slots in it, which may
+// hold the last capabilities of further containers, and so on, in cycles too. There is no recursion: a slot
+// whose object is being destroyed stays in the tree as a *zombie* (so the memory stays taken); the last
+// capability of a nested container moves into the `tomb` slot of the container itself, and that container
+// joins the `pending` list of the one whose destruction found it. Every state between two steps is
+// consistent: whoever deletes or revokes a zombie or a tomb later continues the work.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -13,23 +14,24 @@ namespace bulkhead::core {
 namespace {
 
 bool is_container(ObjectType type) {
-    return type == ObjectType::CNode || type == ObjectType::Thread || type == ObjectType::Vcpu || type == ObjectType::IrqHandler;
+    return type == ObjectType::CNode || type == ObjectType::Thread || type == ObjectType::Vcpu ||
+           type == ObjectType::IrqHandler;
 }
 
 Slot& tomb_of(Object& container) {
     switch (container.type) {
-    case ObjectType::Thread: return Thread::from(&container)->tomb;
-    case ObjectType::Vcpu: return reinterpret_cast<Vcpu&>(container).tomb;
-    case ObjectType::IrqHandler: return reinterpret_cast<Irq&>(container).tomb;
-    default: return reinterpret_cast<CNode&>(container).tomb;
+        case ObjectType::Thread: return Thread::from(&container)->tomb;
+        case ObjectType::Vcpu: return reinterpret_cast<Vcpu&>(container).tomb;
+        case ObjectType::IrqHandler: return reinterpret_cast<Irq&>(container).tomb;
+        default: return reinterpret_cast<CNode&>(container).tomb;
     }
 }
 
 uint64_t bytes_of(const Object& object) {
     switch (object.type) {
-    case ObjectType::CNode: return object_bytes(object.type, object.size_bits);
-    case ObjectType::IrqHandler: return 0;
-    default: return object_bytes(object.type, 0);
+        case ObjectType::CNode: return object_bytes(object.type, object.size_bits);
+        case ObjectType::IrqHandler: return 0;
+        default: return object_bytes(object.type, 0);
     }
 }
 
@@ -48,7 +50,8 @@ void pending_remove(Object& object) {
     object.next = object.previous = nullptr;
 }
 
-// The first child goes to the grandparent. An Untyped that loses its last child this way keeps its watermark: it is doomed.
+// The first child goes to the grandparent. An Untyped that loses its last child this way keeps its watermark:
+// it is doomed.
 void reparent_first(Slot& slot) {
     Slot& child = *slot.first_child;
     slot.first_child = child.next;
@@ -58,10 +61,12 @@ void reparent_first(Slot& slot) {
 
 void slot_cleared(Slot& slot) {
     switch (slot.home_kind()) {
-    case SlotHome::Thread: thread_slot_cleared(*Thread::from(container_of(slot)), slot.index()); break;
-    case SlotHome::Vcpu: vcpu_slot_cleared(reinterpret_cast<Vcpu&>(*container_of(slot)), slot.index()); break;
-    case SlotHome::Irq: irq_slot_cleared(reinterpret_cast<Irq&>(*container_of(slot))); break;
-    default: break;
+        case SlotHome::Thread: thread_slot_cleared(*Thread::from(container_of(slot)), slot.index()); break;
+        case SlotHome::Vcpu:
+            vcpu_slot_cleared(reinterpret_cast<Vcpu&>(*container_of(slot)), slot.index());
+            break;
+        case SlotHome::Irq: irq_slot_cleared(reinterpret_cast<Irq&>(*container_of(slot))); break;
+        default: break;
     }
 }
 
@@ -71,10 +76,10 @@ void begin_destruction(Object& object) {
     object.cursor = 0;
     if (is_container(object.type)) container_list_remove(object);
     switch (object.type) {
-    case ObjectType::Thread: thread_destroy(*Thread::from(&object)); break;
-    case ObjectType::Vcpu: vcpu_destroy(reinterpret_cast<Vcpu&>(object)); break;
-    case ObjectType::IrqHandler: irq_destroy(reinterpret_cast<Irq&>(object)); break;
-    default: break;
+        case ObjectType::Thread: thread_destroy(*Thread::from(&object)); break;
+        case ObjectType::Vcpu: vcpu_destroy(reinterpret_cast<Vcpu&>(object)); break;
+        case ObjectType::IrqHandler: irq_destroy(reinterpret_cast<Irq&>(object)); break;
+        default: break;
     }
 }
 
@@ -85,7 +90,8 @@ bool release(Slot& slot) {
     if (slot.type == ObjectType::Frame && slot.mapping != 0) frame_unmap(slot);
     if (slot.type == ObjectType::PageTable && slot.mapping != 0) table_unmap(slot);
     Object* object = object_of(slot);
-    if (slot.type == ObjectType::Notification && (slot.rights & rights::kTombstone) != 0) signal(*slot.as<Notification>(), slot.badge);
+    if (slot.type == ObjectType::Notification && (slot.rights & rights::kTombstone) != 0)
+        signal(*slot.as<Notification>(), slot.badge);
     if (object != nullptr && --object->refs == 0) {
         slot.flags = kSlotZombie;
         slot.rights = 0;
@@ -110,18 +116,19 @@ void finish(Slot& zombie) {
 bool leaf_step(Slot& zombie) {
     bool done = true;
     switch (zombie.type) {
-    case ObjectType::Endpoint: done = endpoint_destroy_step(*zombie.as<Endpoint>()); break;
-    case ObjectType::Notification: done = notification_destroy_step(*zombie.as<Notification>()); break;
-    case ObjectType::SchedContext: done = sched_destroy_step(*zombie.as<SchedContext>()); break;
-    case ObjectType::Reply: reply_destroy(*zombie.as<Reply>()); break;
-    case ObjectType::PageTable: page_table_destroy(*zombie.as<PageTable>()); break;
-    default: break;
+        case ObjectType::Endpoint: done = endpoint_destroy_step(*zombie.as<Endpoint>()); break;
+        case ObjectType::Notification: done = notification_destroy_step(*zombie.as<Notification>()); break;
+        case ObjectType::SchedContext: done = sched_destroy_step(*zombie.as<SchedContext>()); break;
+        case ObjectType::Reply: reply_destroy(*zombie.as<Reply>()); break;
+        case ObjectType::PageTable: page_table_destroy(*zombie.as<PageTable>()); break;
+        default: break;
     }
     if (done) finish(zombie);
     return done;
 }
 
-// One slot inside a dying container: one step towards its being empty. `zombie` holds the container that is destroyed on top.
+// One slot inside a dying container: one step towards its being empty. `zombie` holds the container that is
+// destroyed on top.
 void drain_step(Slot& slot, Slot*& zombie) {
     if ((slot.flags & kSlotZombie) == 0) {
         slot.flags |= kSlotDoomed;
@@ -142,7 +149,7 @@ void drain_step(Slot& slot, Slot*& zombie) {
     tomb.home = static_cast<uint32_t>(SlotHome::Tomb);
     (void)cap_move(tomb, slot);  // a zombie has no children
     if (nested == top) {
-        zombie = &tomb;          // the capability that is being deleted lay in what it names
+        zombie = &tomb;  // the capability that is being deleted lay in what it names
     } else {
         pending_remove(*nested);
         pending_add(*top, *nested);
@@ -177,10 +184,10 @@ Status destroy_container(Slot* zombie) {
 
 Slot* container_slots(Object& container, uint64_t* count) {
     switch (container.type) {
-    case ObjectType::Thread: *count = abi::kThreadSlots; return Thread::from(&container)->slot;
-    case ObjectType::Vcpu: *count = abi::kVcpuSlots; return reinterpret_cast<Vcpu&>(container).slot;
-    case ObjectType::IrqHandler: *count = 1; return reinterpret_cast<Irq&>(container).slot;
-    default: *count = uint64_t{1} << container.size_bits; return reinterpret_cast<CNode&>(container).slot;
+        case ObjectType::Thread: *count = abi::kThreadSlots; return Thread::from(&container)->slot;
+        case ObjectType::Vcpu: *count = abi::kVcpuSlots; return reinterpret_cast<Vcpu&>(container).slot;
+        case ObjectType::IrqHandler: *count = 1; return reinterpret_cast<Irq&>(container).slot;
+        default: *count = uint64_t{1} << container.size_bits; return reinterpret_cast<CNode&>(container).slot;
     }
 }
 
@@ -200,7 +207,8 @@ Status cap_delete(Slot& slot) {
     return Status::Ok;
 }
 
-// Deleting a child hands its children to `slot`, where the loop finds them: every descendant is visited twice at most.
+// Deleting a child hands its children to `slot`, where the loop finds them: every descendant is visited twice
+// at most.
 Status cap_revoke(Slot& slot) {
     if ((slot.flags & kSlotRevoking) == 0) {
         slot.flags |= kSlotRevoking;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From RAX to a handler. Every call ends here: status stored, or restarted; stale translations gone; the best thread chosen.
+// From RAX to a handler. Every call ends here: status stored, or restarted; stale translations gone; the best
+// thread chosen.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -103,20 +104,20 @@ void handle_syscall(Cpu& cpu) {
     Thread& t = *cpu.current;
     const uint64_t number = t.user.rax - static_cast<uint64_t>(abi::kSyscallBase);
     switch (number) {
-    case static_cast<uint64_t>(Call::Null): t.user.rax = 0; return;
-    case static_cast<uint64_t>(Call::IpcCall):
-        if (fast_call(cpu, t)) return;
-        break;
-    case static_cast<uint64_t>(Call::IpcReplyRecv):
-        if (fast_reply_recv(cpu, t)) return;
-        break;
-    case static_cast<uint64_t>(Call::Signal):
-        if (fast_signal(t)) return;
-        break;
-    case static_cast<uint64_t>(Call::VcpuRun):
-        if (fast_vcpu_run(t)) return;
-        break;
-    default: break;
+        case static_cast<uint64_t>(Call::Null): t.user.rax = 0; return;
+        case static_cast<uint64_t>(Call::IpcCall):
+            if (fast_call(cpu, t)) return;
+            break;
+        case static_cast<uint64_t>(Call::IpcReplyRecv):
+            if (fast_reply_recv(cpu, t)) return;
+            break;
+        case static_cast<uint64_t>(Call::Signal):
+            if (fast_signal(t)) return;
+            break;
+        case static_cast<uint64_t>(Call::VcpuRun):
+            if (fast_vcpu_run(t)) return;
+            break;
+        default: break;
     }
     dispatch(cpu, number);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Call and reply_recv for the usual case: four words or fewer, no capabilities, the partner waits, it is
-// passive or belongs to this CPU, nobody better is ready. Each is a list of checks that change nothing, then a commit
-// that cannot fail. False: take the general path (ipc.cpp), which means the same. And Signal when nobody waits for it.
+// passive or belongs to this CPU, nobody better is ready. Each is a list of checks that change nothing, then
+// a commit that cannot fail. False: take the general path (ipc.cpp), which means the same. And Signal when
+// nobody waits for it.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -13,11 +14,13 @@ inline bool can_switch(const Cpu& cpu, const Thread& to) {
     const SchedContext* s = to.sched;
     if (s == nullptr || s->cpu != cpu.id) return false;
     if ((s->paused | s->throttled) != 0) return false;
-    if ((cpu.ready.bitmap >> s->priority) > 1) return false;     // somebody better is ready
+    if ((cpu.ready.bitmap >> s->priority) > 1) return false;  // somebody better is ready
     return to.root != nullptr;
 }
 
-inline bool short_message(uint64_t tag) { return (tag & 0xffff) <= abi::kRegisterWords; }
+inline bool short_message(uint64_t tag) {
+    return (tag & 0xffff) <= abi::kRegisterWords;
+}
 
 inline void copy_message(const UserContext& from, UserContext& to) {
     to.rsi = from.rsi;
@@ -51,7 +54,7 @@ bool fast_call(Cpu& cpu, Thread& t) {
     Endpoint& e = *slot->as<Endpoint>();
     if (e.receivers == 0) return false;
     Thread& to = *e.head;
-    const bool lend = to.sched == nullptr;                       // passive: runs on the caller's time, which runs here already
+    const bool lend = to.sched == nullptr;  // passive: runs on the caller's time, which runs here already
     if (lend ? to.root == nullptr : !can_switch(cpu, to)) return false;
     if (to.timer.armed() || cpu.need_schedule != 0) return false;
 
@@ -88,13 +91,13 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     if (reply.caller == nullptr || u.r13 != abi::kDeadlineNever) return false;
     Thread& to = *reply.caller;
     if (!can_switch(cpu, to) || cpu.need_schedule != 0) return false;
-    if (e.head != nullptr && e.receivers == 0) return false;     // the next caller waits already
+    if (e.head != nullptr && e.receivers == 0) return false;  // the next caller waits already
     if (t.bound != nullptr && t.bound->bits != 0) return false;
 
     if (to.in_fault == 0) {
         copy_message(u, to.user);
     } else {
-        if (!resume_fault(t, to)) return false;                  // the general path will find the same, and stop it
+        if (!resume_fault(t, to)) return false;  // the general path will find the same, and stop it
         to.in_fault = 0;
     }
     to.reply = nullptr;
@@ -107,7 +110,7 @@ bool fast_reply_recv(Cpu& cpu, Thread& t) {
     e.tail = &t;
     e.receivers = 1;
     t.state = ThreadState::Receiving;
-    if (passive(t)) set_sched(t, nullptr);                       // gives back what it was lent
+    if (passive(t)) set_sched(t, nullptr);  // gives back what it was lent
     switch_to(cpu, t, to);
     return true;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exceptions of user level: continue at the registered landing, or become a call to the thread's fault endpoint, or suspend it.
+// Exceptions of user level: continue at the registered landing, or become a call to the thread's fault
+// endpoint, or suspend it.
 #include "kernel/core/kernel.hpp"
 #include "kernel/core/log.hpp"
 
@@ -10,7 +11,9 @@ namespace {
 constexpr uint64_t kGeneralProtection = 13, kPageFault = 14;
 
 bool continue_at_landing(const Thread& t, UserContext& u) {
-    if ((u.vector != kPageFault && u.vector != kGeneralProtection) || u.rip < t.fixup_start || u.rip >= t.fixup_end) return false;
+    if ((u.vector != kPageFault && u.vector != kGeneralProtection) || u.rip < t.fixup_start ||
+        u.rip >= t.fixup_end)
+        return false;
     u.rip = t.fixup_landing;
     return true;
 }
@@ -36,7 +39,14 @@ void fault_unanswered(Thread& t, const char* why) {
     if (!log_allowed(t.header.tag, kLineBytes)) return;  // whoever resumes it may do so in a loop
     LogLine line{t.header.tag};
     line.text("a thread is stopped by exception ").number(t.user.vector).text(": ").text(why);
-    line.text("; rip ").hex(t.user.rip).text(" address ").hex(t.user.address).text(" error ").hex(t.user.error).text(" rsp ").hex(t.user.rsp);
+    line.text("; rip ")
+        .hex(t.user.rip)
+        .text(" address ")
+        .hex(t.user.address)
+        .text(" error ")
+        .hex(t.user.error)
+        .text(" rsp ")
+        .hex(t.user.rsp);
     line.end();
 }
 
@@ -64,7 +74,8 @@ void fault_raise(Cpu& cpu, Thread& t) {
         return;
     }
     t.in_fault = 1;
-    (void)deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge, false);  // always blocks: a fault goes to any CPU
+    (void)deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge,
+                       false);  // always blocks: a fault goes to any CPU
 }
 
 void handle_exception(Cpu& cpu) {

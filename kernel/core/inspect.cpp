@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists every capability of the machine, without addresses: objects by id, memory by page numbers that are shifted by a secret.
+// Lists every capability of the machine, without addresses: objects by id, memory by page numbers that are
+// shifted by a secret.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -19,8 +20,9 @@ CapEntry describe(const Object& container, const Slot& s, uint32_t index) {
     e.rights = s.rights;
     e.size_bits = s.size_bits;
     const bool mapped = s.type != ObjectType::Untyped && s.mapping != 0;
-    e.flags = static_cast<uint8_t>((mapped ? 1 : 0) | (s.device() ? 2 : 0) | ((s.flags & kSlotMapWrite) != 0 ? 4 : 0) | ((s.flags & kSlotMapExec) != 0 ? 8 : 0) |
-                                   (container.type == ObjectType::CNode ? 16 : 0));
+    e.flags = static_cast<uint8_t>(
+        (mapped ? 1 : 0) | (s.device() ? 2 : 0) | ((s.flags & kSlotMapWrite) != 0 ? 4 : 0) |
+        ((s.flags & kSlotMapExec) != 0 ? 8 : 0) | (container.type == ObjectType::CNode ? 16 : 0));
     if (const Object* object = object_of(s); object != nullptr) {
         e.object = object->id;
         e.badge = s.badge;
@@ -55,7 +57,8 @@ Status sys_inspect_caps(Cpu&, Thread& t, UserContext& u) {
     for (; container != nullptr; container = container->next, first = 0) {
         uint64_t count = 0;
         const Slot* slots = container_slots(*container, &count);
-        for (; first < count && entries < abi::kCapEntriesPerCall && looked_at < kSlotsPerCall; ++first, ++looked_at) {
+        for (; first < count && entries < abi::kCapEntriesPerCall && looked_at < kSlotsPerCall;
+             ++first, ++looked_at) {
             if (slots[first].empty()) continue;
             const CapEntry e = describe(*container, slots[first], static_cast<uint32_t>(first));
             __builtin_memcpy(t.buffer->data + entries * sizeof e, &e, sizeof e);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls and replies. The whole path from a call to the receiver's first instruction is: look up two slots, copy four words in
-// registers, make the receiver current. Nothing is queued unless somebody better is ready (see run_directly).
+// Calls and replies. The whole path from a call to the receiver's first instruction is: look up two slots,
+// copy four words in registers, make the receiver current. Nothing is queued unless somebody better is ready
+// (see run_directly).
 //
-// A passive server (no SchedContext of its own) runs on the SchedContext of the thread that it serves; an active one on its
-// own, and then only on that one's CPU.
+// A passive server (no SchedContext of its own) runs on the SchedContext of the thread that it serves; an
+// active one on its own, and then only on that one's CPU.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -35,8 +36,10 @@ unsigned transfer_caps(Thread& from, Thread& to, unsigned count) {
     const uint64_t move = from.buffer->move;
     unsigned done = 0;
     for (; done < count; ++done) {
-        const auto source = lookup_any(from, CapAddr{__atomic_load_n(&from.buffer->caps[done].raw, __ATOMIC_RELAXED)});
-        const auto target = lookup_empty(to, CapAddr{__atomic_load_n(&to.buffer->receive_slots[done].raw, __ATOMIC_RELAXED)});
+        const auto source =
+            lookup_any(from, CapAddr{__atomic_load_n(&from.buffer->caps[done].raw, __ATOMIC_RELAXED)});
+        const auto target =
+            lookup_empty(to, CapAddr{__atomic_load_n(&to.buffer->receive_slots[done].raw, __ATOMIC_RELAXED)});
         if (!source || !target) break;
         Slot& s = **source;
         if ((move >> done & 1) != 0) {
@@ -57,7 +60,8 @@ unsigned transfer_caps(Thread& from, Thread& to, unsigned count) {
         if (from.buffer == nullptr || to.buffer == nullptr) {
             words = abi::kRegisterWords;
         } else {
-            for (unsigned i = abi::kRegisterWords; i < words; ++i) to.buffer->words[i] = from.buffer->words[i];
+            for (unsigned i = abi::kRegisterWords; i < words; ++i)
+                to.buffer->words[i] = from.buffer->words[i];
         }
     }
     unsigned caps = 0;
@@ -65,8 +69,12 @@ unsigned transfer_caps(Thread& from, Thread& to, unsigned count) {
     return MessageTag{tag.label(), words, caps};
 }
 
-bool is_short(MessageTag tag) { return (tag.raw & 0xffff) <= abi::kRegisterWords; }
-bool well_formed(MessageTag tag) { return tag.words() <= abi::kMessageWords && tag.caps() <= abi::kMessageCaps; }
+bool is_short(MessageTag tag) {
+    return (tag.raw & 0xffff) <= abi::kRegisterWords;
+}
+bool well_formed(MessageTag tag) {
+    return tag.words() <= abi::kMessageWords && tag.caps() <= abi::kMessageCaps;
+}
 
 inline void transfer(Thread& from, Thread& to, bool granted) {
     MessageTag tag{from.user.rsi};
@@ -95,7 +103,8 @@ inline void hand_over(Thread& from, Thread& to, Reply& reply, uint64_t badge, bo
     from.granted = granted;
 }
 
-// Answers the caller that is parked in `reply` with the message in `server`'s registers; it is Ready then, but not queued.
+// Answers the caller that is parked in `reply` with the message in `server`'s registers; it is Ready then,
+// but not queued.
 inline Thread& answer(Thread& server, Reply& reply) {
     Thread& caller = *reply.caller;
     reply.caller = nullptr;
@@ -138,7 +147,8 @@ Status decode_receive(const Thread& t, const UserContext& u, Receive& out) {
     return Status::Ok;
 }
 
-// `t` (running) receives. Ok: it has a message. kBlocked: it waits. Restart: callers that cannot be served were sent away.
+// `t` (running) receives. Ok: it has a message. kBlocked: it waits. Restart: callers that cannot be served
+// were sent away.
 Status receive(Cpu& cpu, Thread& t, Endpoint& e, Reply& reply, uint64_t deadline) {
     if (t.bound != nullptr && t.bound->bits != 0) {
         t.user.rdx = take_bits(*t.bound);
@@ -196,8 +206,8 @@ void reply_destroy(Reply& r) {
     if (r.receiver != nullptr) finish_wait(*r.receiver, Status::PeerGone);
 }
 
-// `from` is running and calls (or has faulted). On success it is blocked, and the receiver, if one waited, runs. A fault reaches its handler
-// on any CPU: whoever faulted cannot do anything about where it is.
+// `from` is running and calls (or has faulted). On success it is blocked, and the receiver, if one waited,
+// runs. A fault reaches its handler on any CPU: whoever faulted cannot do anything about where it is.
 Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, bool granted) {
     if (e.receivers == 0) {
         from.badge = badge;
@@ -246,7 +256,8 @@ Status sys_recv(Cpu& cpu, Thread& t, UserContext& u) {
     return status;
 }
 
-// A Reply without a caller (it was suspended, destroyed, or there never was one) is not an error: a server could do nothing about it.
+// A Reply without a caller (it was suspended, destroyed, or there never was one) is not an error: a server
+// could do nothing about it.
 Status sys_reply_recv(Cpu& cpu, Thread& t, UserContext& u) {
     Receive r;
     if (const Status status = decode_receive(t, u, r); status != Status::Ok) return status;
@@ -258,7 +269,8 @@ Status sys_reply_recv(Cpu& cpu, Thread& t, UserContext& u) {
         if (caller != nullptr && caller->state == ThreadState::Ready) make_ready(*caller);
         return status;
     }
-    if (caller != nullptr && caller->state == ThreadState::Ready && caller->sched != nullptr && caller->sched->cpu == cpu.id) {
+    if (caller != nullptr && caller->state == ThreadState::Ready && caller->sched != nullptr &&
+        caller->sched->cpu == cpu.id) {
         end_donation(t);
         run_directly(cpu, *caller);
         return kBlocked;

@@ -4,22 +4,29 @@
 
 namespace bulkhead::core {
 
-void irq_slot_cleared(Irq& irq) { arch::irq_mask(irq.gsi); }
+void irq_slot_cleared(Irq& irq) {
+    arch::irq_mask(irq.gsi);
+}
 
-void irq_destroy(Irq& irq) { arch::irq_release(irq.gsi); }
+void irq_destroy(Irq& irq) {
+    arch::irq_release(irq.gsi);
+}
 
 void handle_device_interrupt(Cpu& cpu, uint32_t gsi) {
     sys.here = &cpu;
     if (gsi >= kMaxIrqs) return;
     const Slot& bound = sys.irq[gsi].slot[0];
-    if (bound.type == ObjectType::Notification && (bound.flags & kSlotGone) == 0) signal(*bound.as<Notification>(), bound.badge);
+    if (bound.type == ObjectType::Notification && (bound.flags & kSlotGone) == 0)
+        signal(*bound.as<Notification>(), bound.badge);
     if (cpu.need_schedule != 0) schedule(cpu);
 }
 
 Status sys_irq_claim(Cpu&, Thread& t, UserContext& u) {
     const auto control = lookup(t, CapAddr{u.rdi}, ObjectType::IrqControl, rights::kControl);
     if (!control) return control.status();
-    if (u.rsi >= sys.gsi_limit || u.rsi >= kMaxIrqs || (u.rdx & ~uint64_t{abi::kIrqLevel | abi::kIrqLow}) != 0) return Status::BadArgument;
+    if (u.rsi >= sys.gsi_limit || u.rsi >= kMaxIrqs ||
+        (u.rdx & ~uint64_t{abi::kIrqLevel | abi::kIrqLow}) != 0)
+        return Status::BadArgument;
     const auto to = lookup_empty(t, CapAddr{u.r10});
     if (!to) return to.status();
     if (is_revoking(**control)) return Status::Revoking;
@@ -84,7 +91,9 @@ Status check_port(const Thread& t, const UserContext& u) {
     const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::IoPort, rights::kControl);
     if (!slot) return slot.status();
     const uint64_t first = slot->object & 0xffff, count = slot->object >> 16, bytes = u.rdx;
-    if ((bytes != 1 && bytes != 2 && bytes != 4) || u.rsi < first || bytes > count || u.rsi - first > count - bytes) return Status::BadArgument;
+    if ((bytes != 1 && bytes != 2 && bytes != 4) || u.rsi < first || bytes > count ||
+        u.rsi - first > count - bytes)
+        return Status::BadArgument;
     return Status::Ok;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One interrupt source of the machine. The objects are static; one comes to life when IrqControl claims its interrupt and goes
-// when the last IrqHandler capability is deleted. Its slot holds the bound notification.
+// One interrupt source of the machine. The objects are static; one comes to life when IrqControl claims its
+// interrupt and goes when the last IrqHandler capability is deleted. Its slot holds the bound notification.
 #pragma once
 
 #include "kernel/core/object.hpp"

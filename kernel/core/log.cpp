@@ -9,8 +9,8 @@ namespace {
 
 constexpr uint64_t kRingBytes = 128 << 10;
 constexpr unsigned kBuckets = 64;
-constexpr uint64_t kBurstBytes = 64 << 10;        // a domain may write this much at once,
-constexpr uint64_t kBytesPerSecond = 16 << 10;    // and this much a second after that
+constexpr uint64_t kBurstBytes = 64 << 10;      // a domain may write this much at once,
+constexpr uint64_t kBytesPerSecond = 16 << 10;  // and this much a second after that
 
 struct Ring {
     char text[kRingBytes];
@@ -111,14 +111,18 @@ Status sys_log_write(Cpu&, Thread& t, UserContext& u) {
     if (t.buffer == nullptr) return Status::NotReady;
     if (u.rsi > sizeof t.buffer->data) return Status::BadArgument;
     if (!log_allowed(t.header.tag, u.rsi)) return Status::Truncated;
-    // Line by line, each with the writer's tag; what is not printable text becomes '?', so that no line can look like another's.
+    // Line by line, each with the writer's tag; what is not printable text becomes '?', so that no line can
+    // look like another's.
     const volatile uint8_t* text = t.buffer->data;
     for (uint64_t i = 0; i < u.rsi;) {
         LogLine line{t.header.tag, true};
         for (unsigned column = 0; i < u.rsi && column < 200; ++column) {
             const char c = static_cast<char>(text[i++]);
             if (c == '\n') break;
-            const char printable[2] = {c == '\t' || (c >= ' ' && c != 127) ? c : (c & '\x80') != 0 ? c : '?', '\0'};
+            const char printable[2] = {c == '\t' || (c >= ' ' && c != 127) ? c
+                                       : (c & '\x80') != 0                 ? c
+                                                                           : '?',
+                                       '\0'};
             if (printable[0] != '\0') line.text(printable);
         }
         line.end();
@@ -134,7 +138,8 @@ Status sys_log_read(Cpu&, Thread& t, UserContext& u) {
     if (cursor < oldest()) cursor = oldest();
     if (cursor > ring.written) cursor = ring.written;
     uint64_t bytes = 0;
-    for (; cursor < ring.written && bytes < sizeof t.buffer->data; ++cursor) t.buffer->data[bytes++] = static_cast<uint8_t>(ring.text[cursor % kRingBytes]);
+    for (; cursor < ring.written && bytes < sizeof t.buffer->data; ++cursor)
+        t.buffer->data[bytes++] = static_cast<uint8_t>(ring.text[cursor % kRingBytes]);
     u.rdx = bytes;
     u.r10 = cursor;
     return Status::Ok;
@@ -143,7 +148,8 @@ Status sys_log_read(Cpu&, Thread& t, UserContext& u) {
 Status sys_log_control(Cpu&, Thread& t, UserContext& u) {
     const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::Log, rights::kControl);
     if (!slot) return slot.status();
-    const uint64_t all = abi::kLogUartOff | abi::kLogUartOn | abi::kLogClear, both = abi::kLogUartOff | abi::kLogUartOn;
+    const uint64_t all = abi::kLogUartOff | abi::kLogUartOn | abi::kLogClear,
+                   both = abi::kLogUartOff | abi::kLogUartOn;
     if ((u.rsi & ~all) != 0 || (u.rsi & both) == both) return Status::BadArgument;
     if ((u.rsi & abi::kLogClear) != 0) ring.cleared = ring.written;
     if ((u.rsi & both) != 0) {

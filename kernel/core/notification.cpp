@@ -18,7 +18,8 @@ void notification_remove(Notification& n, Thread& t) {
 
 namespace {
 
-// A bound thread in a receive gets the bits; a passive one would wake up without time to run on, it finds them later.
+// A bound thread in a receive gets the bits; a passive one would wake up without time to run on, it finds
+// them later.
 bool wake_bound_thread(Notification& n) {
     Thread* t = n.bound_thread;
     if (t == nullptr || t->state != ThreadState::Receiving || t->sched == nullptr) return false;

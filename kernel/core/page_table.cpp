@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mapping of Frames and PageTables. One entry format serves host tables and SVM's nested tables (APM vol. 2, 5.3 and 15.25.5);
-// `Format` is all that knows it. Lower tables and frames are found only through entries that core wrote itself.
+// Mapping of Frames and PageTables. One entry format serves host tables and SVM's nested tables (APM vol.
+// 2, 5.3 and 15.25.5); `Format` is all that knows it. Lower tables and frames are found only through entries
+// that core wrote itself.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -10,7 +11,8 @@ namespace {
 namespace map = abi::map;
 
 struct Format {
-    static constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4, kPwt = 8, kPcd = 16, kLarge = 128, kNoExecute = uint64_t{1} << 63;
+    static constexpr uint64_t kPresent = 1, kWrite = 2, kUser = 4, kPwt = 8, kPcd = 16, kLarge = 128,
+                              kNoExecute = uint64_t{1} << 63;
     static constexpr uint64_t kAddress = 0x000f'ffff'ffff'f000;
 
     // Nested walks are user accesses (APM 15.25.5), so U is set everywhere.
@@ -30,10 +32,16 @@ struct Format {
 constexpr unsigned kRootLevel = 4;
 constexpr uint64_t kGuestEnd = uint64_t{1} << 48;
 
-constexpr unsigned shift_of(unsigned level) { return 12 + 9 * (level - 1); }
-unsigned index_at(uint64_t address, unsigned level) { return static_cast<unsigned>((address >> shift_of(level)) & 511); }
+constexpr unsigned shift_of(unsigned level) {
+    return 12 + 9 * (level - 1);
+}
+unsigned index_at(uint64_t address, unsigned level) {
+    return static_cast<unsigned>((address >> shift_of(level)) & 511);
+}
 
-PageTable* table_at(uint64_t physical) { return reinterpret_cast<PageTable*>(static_cast<char*>(arch::phys_to_virt(PhysAddr{physical})) + 4096); }
+PageTable* table_at(uint64_t physical) {
+    return reinterpret_cast<PageTable*>(static_cast<char*>(arch::phys_to_virt(PhysAddr{physical})) + 4096);
+}
 
 void set_back(PageTable& table, unsigned index, const Slot* slot) {
     const uint64_t unit = slot != nullptr ? arch::virt_to_phys(slot).raw >> 6 : 0;
@@ -46,8 +54,8 @@ Slot* get_back(const PageTable& table, unsigned index) {
     return unit != 0 ? static_cast<Slot*>(arch::phys_to_virt(PhysAddr{unit << 6})) : nullptr;
 }
 
-// The table of `level` on the way to `address`; nullptr: missing, and *missing_level names the level of the table that is needed,
-// or 0 when a large frame is in the way.
+// The table of `level` on the way to `address`; nullptr: missing, and *missing_level names the level of the
+// table that is needed, or 0 when a large frame is in the way.
 PageTable* walk(PageTable& root, uint64_t address, unsigned level, uint64_t* missing_level) {
     PageTable* table = &root;
     for (unsigned l = kRootLevel; l > level; --l) {
@@ -85,7 +93,8 @@ PageTable* root_of(PageTable& table) {
 // Addresses below `table`, from entry `index` on, may be cached.
 void note_stale(PageTable& table, unsigned index, uint64_t bytes) {
     PageTable* root = root_of(table);
-    if (root != nullptr) sys.tlb.add(*root, table.address + (uint64_t{index} << shift_of(table.level)), bytes);
+    if (root != nullptr)
+        sys.tlb.add(*root, table.address + (uint64_t{index} << shift_of(table.level)), bytes);
 }
 
 }  // namespace
@@ -94,12 +103,15 @@ Status frame_map(PageTable& root, Slot& frame, uint64_t address, uint64_t flags,
     const uint64_t bytes = uint64_t{1} << frame.size_bits;
     if ((address & (bytes - 1)) != 0 || !fits(root, address, bytes)) return Status::BadArgument;
     if ((flags & ~uint64_t{31}) != 0 || (flags & map::kRead) == 0) return Status::BadArgument;
-    if (root.kind == TableKind::Host && (flags & map::kWrite) != 0 && (flags & map::kExecute) != 0) return Status::BadArgument;
-    static_assert(map::kRead == rights::kRead && map::kWrite == rights::kWrite && map::kExecute == rights::kExecute);
+    if (root.kind == TableKind::Host && (flags & map::kWrite) != 0 && (flags & map::kExecute) != 0)
+        return Status::BadArgument;
+    static_assert(map::kRead == rights::kRead && map::kWrite == rights::kWrite &&
+                  map::kExecute == rights::kExecute);
     const uint64_t access = flags & (map::kRead | map::kWrite | map::kExecute);
     if ((access & ~uint64_t{frame.rights}) != 0) return Status::NoRights;
     if (frame.mapping != 0) return Status::AlreadyMapped;
-    if (frame.size_bits == abi::kHugePageBits && (sys.features & abi::kFeatureHugeGuestPages) == 0) return Status::Unsupported;
+    if (frame.size_bits == abi::kHugePageBits && (sys.features & abi::kFeatureHugeGuestPages) == 0)
+        return Status::Unsupported;
 
     const Shape shape = shape_of(frame.size_bits);
     PageTable* table = walk(root, address, shape.level, missing_level);
@@ -136,7 +148,8 @@ Status table_map(PageTable& root, Slot& slot, uint64_t address, uint64_t* missin
     PageTable& table = *slot.as<PageTable>();
     if (table.kind != root.kind || table.level >= kRootLevel || table.level == 0) return Status::BadArgument;
     const uint64_t span = uint64_t{1} << shift_of(table.level + 1u);
-    // Any address that the table is to translate will do. The last table reaches beyond the end of user space; frames there are refused.
+    // Any address that the table is to translate will do. The last table reaches beyond the end of user
+    // space; frames there are refused.
     if (!fits(root, address, 1)) return Status::BadArgument;
     address &= ~(span - 1);
     if (table.parent != nullptr) return Status::AlreadyMapped;
@@ -167,10 +180,12 @@ void table_unmap(Slot& slot) {
 }
 
 void mapping_moved(Slot& now_here) {
-    set_back(*table_at(now_here.mapping & ~uint64_t{0xfff}), static_cast<unsigned>(now_here.mapping & 0xfff), &now_here);
+    set_back(*table_at(now_here.mapping & ~uint64_t{0xfff}), static_cast<unsigned>(now_here.mapping & 0xfff),
+             &now_here);
 }
 
-// The last capability is gone, so the table itself is not mapped any more; what is mapped in it becomes unmapped.
+// The last capability is gone, so the table itself is not mapped any more; what is mapped in it becomes
+// unmapped.
 void page_table_destroy(PageTable& table) {
     for (unsigned i = 0; i < 512; ++i) {
         Slot* slot = get_back(table, i);
@@ -193,7 +208,8 @@ uint64_t translate(PageTable& root, uint64_t address, bool write) {
         if (!Format::present(e) || (e & Format::kUser) == 0) return 0;
         if (level == 1 || (e & Format::kLarge) != 0) {
             if (write && (e & Format::kWrite) == 0) return 0;
-            unsigned first = index_at(address, level);  // of the frame's run: the kernel must not touch device memory
+            unsigned first =
+                index_at(address, level);  // of the frame's run: the kernel must not touch device memory
             while (first != 0 && get_back(*table, first) == nullptr) --first;
             const Slot* frame = get_back(*table, first);
             if (frame == nullptr || frame->device()) return 0;

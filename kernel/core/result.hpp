@@ -10,7 +10,7 @@ using abi::Status;
 
 template <typename T>
 class [[nodiscard]] Result {
-public:
+  public:
     constexpr Result(T value) : value_{value} {}
     constexpr Result(Status status) : status_{status} {}
 
@@ -18,13 +18,10 @@ public:
     constexpr explicit operator bool() const { return ok(); }
     constexpr Status status() const { return status_; }
     constexpr T operator*() const { return value_; }
-    constexpr T operator->() const
-        requires requires(T t) { *t; }
-    {
-        return value_;
-    }
+    constexpr T operator->() const requires requires(T t) { *t; }
+    { return value_; }
 
-private:
+  private:
     T value_{};
     Status status_ = Status::Ok;
 };

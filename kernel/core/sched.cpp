@@ -8,7 +8,9 @@ namespace {
 constexpr uint64_t kQuantumUs = 5000;       // of weight abi::kWeightDefault
 constexpr uint64_t kShortestBudgetUs = 50;  // shorter ones would spend the time on switching
 
-bool runnable(const SchedContext& s) { return s.paused == 0 && s.throttled == 0; }
+bool runnable(const SchedContext& s) {
+    return s.paused == 0 && s.throttled == 0;
+}
 
 void ring_add(Cpu& cpu, SchedContext& s, bool front) {
     SchedContext*& ring = cpu.ready.ring[s.priority];
@@ -74,7 +76,9 @@ void enqueue(Thread& t, bool front) {
     if (s.queued == 0 && runnable(s)) ring_add(cpu, s, front || cpu.charged == &s);
 }
 
-int top_priority(const Cpu& cpu) { return cpu.ready.bitmap != 0 ? 63 - __builtin_clzll(cpu.ready.bitmap) : -1; }
+int top_priority(const Cpu& cpu) {
+    return cpu.ready.bitmap != 0 ? 63 - __builtin_clzll(cpu.ready.bitmap) : -1;
+}
 
 void set_current(Cpu& cpu, Thread* t) {
     cpu.current = t;
@@ -91,8 +95,8 @@ uint64_t limit_of(const Cpu& cpu, const SchedContext& s) {
     return ticks == abi::kDeadlineNever ? ticks : cpu.charged_since + ticks;
 }
 
-// The hardware timer is only ever moved to an earlier time; when it fires too early, the handler sets it anew. So a ping-pong
-// of two threads does not write it at every switch.
+// The hardware timer is only ever moved to an earlier time; when it fires too early, the handler sets it
+// anew. So a ping-pong of two threads does not write it at every switch.
 void program_timer(Cpu& cpu) {
     uint64_t at = cpu.timers.earliest();
     if (cpu.charged != nullptr) {
@@ -104,7 +108,8 @@ void program_timer(Cpu& cpu) {
     arch::set_timer(at);
 }
 
-// Whoever became ready on `cpu` at `priority` may deserve it. An equal only means that the running thread's slice counts now.
+// Whoever became ready on `cpu` at `priority` may deserve it. An equal only means that the running thread's
+// slice counts now.
 void consider(Cpu& cpu, unsigned priority) {
     if (cpu.current != nullptr) {
         const SchedContext* s = cpu.current->sched;
@@ -129,9 +134,13 @@ void throttle(Cpu& cpu, SchedContext& s) {
 
 }  // namespace
 
-uint64_t us_to_ticks(uint64_t us) { return us * (sys.tsc_khz / 100) / 10; }
+uint64_t us_to_ticks(uint64_t us) {
+    return us * (sys.tsc_khz / 100) / 10;
+}
 
-Cpu& home_cpu(const Thread& t) { return *sys.cpu[t.sched != nullptr ? t.sched->cpu : 0]; }
+Cpu& home_cpu(const Thread& t) {
+    return *sys.cpu[t.sched != nullptr ? t.sched->cpu : 0];
+}
 
 void charge(Cpu& cpu, uint64_t now) {
     SchedContext* s = cpu.charged;
@@ -151,7 +160,9 @@ void charge(Cpu& cpu, uint64_t now) {
 
 void make_ready(Thread& t) {
     t.state = ThreadState::Ready;
-    if (t.suspended != 0 || t.sched == nullptr || t.root == nullptr || t.ready_linked != 0 || t.running_on != nullptr) return;
+    if (t.suspended != 0 || t.sched == nullptr || t.root == nullptr || t.ready_linked != 0 ||
+        t.running_on != nullptr)
+        return;
     enqueue(t, false);
     if (t.sched->queued != 0) consider(*sys.cpu[t.sched->cpu], t.sched->priority);
 }
@@ -169,10 +180,11 @@ void run_directly(Cpu& cpu, Thread& next) {
         cpu.current->running_on = nullptr;
         cpu.current = nullptr;
     }
-    if (next.suspended == 0 && next.root != nullptr && s != nullptr && runnable(*s) && (cpu.ready.bitmap >> s->priority) <= 1 && cpu.need_schedule == 0) {
+    if (next.suspended == 0 && next.root != nullptr && s != nullptr && runnable(*s) &&
+        (cpu.ready.bitmap >> s->priority) <= 1 && cpu.need_schedule == 0) {
         set_current(cpu, &next);
-        return;  // on the time of whoever is charged now, until the next scheduling decision: the caller pays for the service
-
+        return;  // on the time of whoever is charged now, until the next scheduling decision: the caller pays
+                 // for the service
     }
     cpu.need_schedule = 1;
     if (next.suspended == 0 && next.root != nullptr && s != nullptr) enqueue(next, true);
@@ -304,7 +316,8 @@ void sched_move(SchedContext& s, uint32_t to, uint8_t priority) {
 }
 
 bool sched_destroy_step(SchedContext& s) {
-    if (Thread* t = s.users; t != nullptr) {  // a passive server that runs on it: stays where it is until it is given time again
+    if (Thread* t = s.users;
+        t != nullptr) {  // a passive server that runs on it: stays where it is until it is given time again
         stop_running(*t);
         set_sched(*t, nullptr);
         return false;
@@ -340,12 +353,14 @@ void handle_timer(Cpu& cpu, uint64_t now) {
         Timer& timer = *cpu.timers.top;
         TimerHeap::remove(timer);
         if (timer.kind == TimerKind::SchedContext) {
-            SchedContext& s = *reinterpret_cast<SchedContext*>(reinterpret_cast<char*>(&timer) - __builtin_offsetof(SchedContext, replenish));
+            SchedContext& s = *reinterpret_cast<SchedContext*>(reinterpret_cast<char*>(&timer) -
+                                                               __builtin_offsetof(SchedContext, replenish));
             s.budget_left = s.budget;
             s.throttled = 0;
             sched_paused_changed(s);
         } else {
-            Thread& t = *reinterpret_cast<Thread*>(reinterpret_cast<char*>(&timer) - __builtin_offsetof(Thread, timer));
+            Thread& t = *reinterpret_cast<Thread*>(reinterpret_cast<char*>(&timer) -
+                                                   __builtin_offsetof(Thread, timer));
             if (t.guest != nullptr) {
                 t.guest_timeout = 1;
                 poke(home_cpu(t));
@@ -375,7 +390,8 @@ Status sys_sched_configure(Cpu&, Thread& t, UserContext& u) {
     const auto slot = lookup(t, CapAddr{u.rsi}, ObjectType::SchedContext, rights::kWrite);
     if (!slot) return slot.status();
     const uint64_t weight = u.r8, budget = u.r9 & 0xffff'ffff, period = u.r9 >> 32;
-    if (u.rdx >= sys.cpus || u.r10 >= abi::kPriorities || weight == 0 || weight > 0xffff) return Status::BadArgument;
+    if (u.rdx >= sys.cpus || u.r10 >= abi::kPriorities || weight == 0 || weight > 0xffff)
+        return Status::BadArgument;
     if (budget != 0 && (period < budget || budget < kShortestBudgetUs)) return Status::BadArgument;
     if (control->badge != 0 && u.r10 > (control->badge & 0xff)) return Status::NoRights;
     SchedContext& s = *slot->as<SchedContext>();

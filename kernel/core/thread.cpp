@@ -7,13 +7,17 @@ namespace {
 
 using abi::ThreadSlot;
 
-constexpr uint64_t kUserFlags = 0x0024'0cd5;   // CF PF AF ZF SF DF OF AC ID; no TF, no IOPL
-constexpr uint64_t kFlagsFixed = 0x202;        // bit 1 reads as one; interrupts stay on in user mode
+constexpr uint64_t kUserFlags = 0x0024'0cd5;  // CF PF AF ZF SF DF OF AC ID; no TF, no IOPL
+constexpr uint64_t kFlagsFixed = 0x202;       // bit 1 reads as one; interrupts stay on in user mode
 
 // TF would single-step into the kernel entry on some CPUs: not offered.
-uint64_t sanitize_flags(uint64_t flags) { return (flags & kUserFlags) | kFlagsFixed; }
+uint64_t sanitize_flags(uint64_t flags) {
+    return (flags & kUserFlags) | kFlagsFixed;
+}
 
-Slot& slot_of(Thread& t, ThreadSlot which) { return t.slot[static_cast<size_t>(which)]; }
+Slot& slot_of(Thread& t, ThreadSlot which) {
+    return t.slot[static_cast<size_t>(which)];
+}
 
 Result<Thread*> lookup_thread(const Thread& t, uint64_t address) {
     const auto slot = lookup(t, CapAddr{address}, ObjectType::Thread, rights::kControl);
@@ -23,22 +27,30 @@ Result<Thread*> lookup_thread(const Thread& t, uint64_t address) {
 
 }  // namespace
 
-bool valid_user_address(uint64_t address) { return address < abi::kUserEnd; }
+bool valid_user_address(uint64_t address) {
+    return address < abi::kUserEnd;
+}
 
 void save_registers(const Thread& t, abi::ThreadRegisters& out) {
     const UserContext& u = t.user;
     // Member by member: an aggregate would be built on the stack and copied.
-    out.rax = u.rax, out.rbx = u.rbx, out.rcx = u.rcx, out.rdx = u.rdx, out.rsi = u.rsi, out.rdi = u.rdi, out.rbp = u.rbp, out.rsp = u.rsp;
-    out.r8 = u.r8, out.r9 = u.r9, out.r10 = u.r10, out.r11 = u.r11, out.r12 = u.r12, out.r13 = u.r13, out.r14 = u.r14, out.r15 = u.r15;
+    out.rax = u.rax, out.rbx = u.rbx, out.rcx = u.rcx, out.rdx = u.rdx, out.rsi = u.rsi, out.rdi = u.rdi,
+    out.rbp = u.rbp, out.rsp = u.rsp;
+    out.r8 = u.r8, out.r9 = u.r9, out.r10 = u.r10, out.r11 = u.r11, out.r12 = u.r12, out.r13 = u.r13,
+    out.r14 = u.r14, out.r15 = u.r15;
     out.rip = u.rip, out.rflags = u.rflags, out.fs_base = u.fs_base, out.gs_base = u.gs_base;
-    out.fault_vector = u.vector, out.fault_error = u.error, out.fault_address = u.address, out.domain_tag = t.header.tag;
+    out.fault_vector = u.vector, out.fault_error = u.error, out.fault_address = u.address,
+    out.domain_tag = t.header.tag;
 }
 
 bool load_registers(Thread& t, const abi::ThreadRegisters& in) {
-    if (!valid_user_address(in.rip) || !valid_user_address(in.fs_base) || !valid_user_address(in.gs_base)) return false;
+    if (!valid_user_address(in.rip) || !valid_user_address(in.fs_base) || !valid_user_address(in.gs_base))
+        return false;
     UserContext& u = t.user;
-    u.rax = in.rax, u.rbx = in.rbx, u.rcx = in.rcx, u.rdx = in.rdx, u.rsi = in.rsi, u.rdi = in.rdi, u.rbp = in.rbp, u.rsp = in.rsp;
-    u.r8 = in.r8, u.r9 = in.r9, u.r10 = in.r10, u.r11 = in.r11, u.r12 = in.r12, u.r13 = in.r13, u.r14 = in.r14, u.r15 = in.r15;
+    u.rax = in.rax, u.rbx = in.rbx, u.rcx = in.rcx, u.rdx = in.rdx, u.rsi = in.rsi, u.rdi = in.rdi,
+    u.rbp = in.rbp, u.rsp = in.rsp;
+    u.r8 = in.r8, u.r9 = in.r9, u.r10 = in.r10, u.r11 = in.r11, u.r12 = in.r12, u.r13 = in.r13,
+    u.r14 = in.r14, u.r15 = in.r15;
     u.rip = in.rip, u.rflags = sanitize_flags(in.rflags), u.fs_base = in.fs_base, u.gs_base = in.gs_base;
     u.by_syscall = 0;
     return true;
@@ -47,14 +59,14 @@ bool load_registers(Thread& t, const abi::ThreadRegisters& in) {
 void cancel_wait(Thread& t) {
     TimerHeap::remove(t.timer);
     switch (t.state) {
-    case ThreadState::Calling:
-    case ThreadState::Receiving:
-        endpoint_remove(*static_cast<Endpoint*>(t.queue), t);
-        if (t.reply != nullptr) t.reply->receiver = nullptr;
-        break;
-    case ThreadState::Replying: t.reply->caller = nullptr; break;
-    case ThreadState::Waiting: notification_remove(*static_cast<Notification*>(t.queue), t); break;
-    default: break;
+        case ThreadState::Calling:
+        case ThreadState::Receiving:
+            endpoint_remove(*static_cast<Endpoint*>(t.queue), t);
+            if (t.reply != nullptr) t.reply->receiver = nullptr;
+            break;
+        case ThreadState::Replying: t.reply->caller = nullptr; break;
+        case ThreadState::Waiting: notification_remove(*static_cast<Notification*>(t.queue), t); break;
+        default: break;
     }
     t.reply = nullptr;
     t.queue = nullptr;
@@ -84,24 +96,24 @@ void thread_destroy(Thread& t) {
 
 void thread_slot_cleared(Thread& t, uint32_t index) {
     switch (static_cast<ThreadSlot>(index)) {
-    case ThreadSlot::CSpace:
-        t.cspace = no_cspace;
-        t.cspace_mask = 0;
-        break;
-    case ThreadSlot::VSpace:
-        stop_running(t);  // Ready without an address space: queued again when it gets one
-        t.root = nullptr;
-        break;
-    case ThreadSlot::IpcBuffer: t.buffer = nullptr; break;
-    case ThreadSlot::FaultEndpoint: break;
-    case ThreadSlot::SchedContext:
-        stop_running(t);
-        set_sched(t, nullptr);
-        break;
-    case ThreadSlot::BoundNotification:
-        if (t.bound != nullptr) t.bound->bound_thread = nullptr;
-        t.bound = nullptr;
-        break;
+        case ThreadSlot::CSpace:
+            t.cspace = no_cspace;
+            t.cspace_mask = 0;
+            break;
+        case ThreadSlot::VSpace:
+            stop_running(t);  // Ready without an address space: queued again when it gets one
+            t.root = nullptr;
+            break;
+        case ThreadSlot::IpcBuffer: t.buffer = nullptr; break;
+        case ThreadSlot::FaultEndpoint: break;
+        case ThreadSlot::SchedContext:
+            stop_running(t);
+            set_sched(t, nullptr);
+            break;
+        case ThreadSlot::BoundNotification:
+            if (t.bound != nullptr) t.bound->bound_thread = nullptr;
+            t.bound = nullptr;
+            break;
     }
 }
 
@@ -112,46 +124,55 @@ struct Wanted {
     uint8_t rights;
 };
 constexpr Wanted kWanted[abi::kThreadSlots] = {
-    {ObjectType::CNode, rights::kControl}, {ObjectType::PageTable, rights::kControl}, {ObjectType::Frame, rights::kRead | rights::kWrite},
-    {ObjectType::Endpoint, rights::kWrite}, {ObjectType::SchedContext, rights::kRead}, {ObjectType::Notification, rights::kRead},
+    {ObjectType::CNode, rights::kControl},
+    {ObjectType::PageTable, rights::kControl},
+    {ObjectType::Frame, rights::kRead | rights::kWrite},
+    {ObjectType::Endpoint, rights::kWrite},
+    {ObjectType::SchedContext, rights::kRead},
+    {ObjectType::Notification, rights::kRead},
 };
 
 Status check_content(ThreadSlot which, const Slot& from) {
     switch (which) {
-    case ThreadSlot::VSpace: {
-        const PageTable& root = *from.as<PageTable>();
-        return root.level == 4 && root.kind == TableKind::Host ? Status::Ok : Status::BadArgument;
-    }
-    case ThreadSlot::IpcBuffer: return from.size_bits == abi::kPageBits && !from.device() ? Status::Ok : Status::BadArgument;
-    case ThreadSlot::SchedContext: return from.as<SchedContext>()->configured != 0 ? Status::Ok : Status::NotReady;
-    case ThreadSlot::BoundNotification: {
-        const Notification& n = *from.as<Notification>();
-        return n.bound_thread == nullptr && n.bound_vcpu == nullptr ? Status::Ok : Status::Busy;
-    }
-    default: return Status::Ok;
+        case ThreadSlot::VSpace: {
+            const PageTable& root = *from.as<PageTable>();
+            return root.level == 4 && root.kind == TableKind::Host ? Status::Ok : Status::BadArgument;
+        }
+        case ThreadSlot::IpcBuffer:
+            return from.size_bits == abi::kPageBits && !from.device() ? Status::Ok : Status::BadArgument;
+        case ThreadSlot::SchedContext:
+            return from.as<SchedContext>()->configured != 0 ? Status::Ok : Status::NotReady;
+        case ThreadSlot::BoundNotification: {
+            const Notification& n = *from.as<Notification>();
+            return n.bound_thread == nullptr && n.bound_vcpu == nullptr ? Status::Ok : Status::Busy;
+        }
+        default: return Status::Ok;
     }
 }
 
 void take_content(Thread& t, ThreadSlot which, const Slot& s) {
     switch (which) {
-    case ThreadSlot::CSpace:
-        t.cspace = s.as<CNode>()->slot;
-        t.cspace_mask = (uint64_t{1} << s.as<CNode>()->header.size_bits) - 1;
-        break;
-    case ThreadSlot::VSpace: t.root = s.as<PageTable>(); break;
-    case ThreadSlot::IpcBuffer: t.buffer = static_cast<abi::IpcBuffer*>(arch::phys_to_virt(PhysAddr{s.object})); break;
-    case ThreadSlot::FaultEndpoint: break;
-    case ThreadSlot::SchedContext: set_sched(t, s.as<SchedContext>()); break;
-    case ThreadSlot::BoundNotification:
-        t.bound = s.as<Notification>();
-        t.bound->bound_thread = &t;
-        break;
+        case ThreadSlot::CSpace:
+            t.cspace = s.as<CNode>()->slot;
+            t.cspace_mask = (uint64_t{1} << s.as<CNode>()->header.size_bits) - 1;
+            break;
+        case ThreadSlot::VSpace: t.root = s.as<PageTable>(); break;
+        case ThreadSlot::IpcBuffer:
+            t.buffer = static_cast<abi::IpcBuffer*>(arch::phys_to_virt(PhysAddr{s.object}));
+            break;
+        case ThreadSlot::FaultEndpoint: break;
+        case ThreadSlot::SchedContext: set_sched(t, s.as<SchedContext>()); break;
+        case ThreadSlot::BoundNotification:
+            t.bound = s.as<Notification>();
+            t.bound->bound_thread = &t;
+            break;
     }
 }
 
 }  // namespace
 
-// The content of a thread's slot is a child of the capability it was set from, so that revoking that clears it.
+// The content of a thread's slot is a child of the capability it was set from, so that revoking that clears
+// it.
 Status thread_set(Thread& t, ThreadSlot which, Slot* from) {
     Slot& slot = slot_of(t, which);
     if (from != nullptr) {
@@ -160,13 +181,15 @@ Status thread_set(Thread& t, ThreadSlot which, Slot* from) {
         if ((from->rights & wanted.rights) != wanted.rights) return Status::NoRights;
         if (is_revoking(*from)) return Status::Revoking;
     }
-    // Replacing in place: the old content goes first, so a notification that is bound here may be bound here again.
+    // Replacing in place: the old content goes first, so a notification that is bound here may be bound here
+    // again.
     if (!slot.empty()) {
         const Status status = cap_delete(slot);
         if (status != Status::Ok) return status;
     }
     if (from == nullptr) return Status::Ok;
-    if (from->empty() || (from->flags & kSlotGone) != 0) return Status::NoCapability;  // it went with the old content
+    if (from->empty() || (from->flags & kSlotGone) != 0)
+        return Status::NoCapability;  // it went with the old content
     if (const Status status = check_content(which, *from); status != Status::Ok) return status;
     if (which == ThreadSlot::SchedContext && t.sched != nullptr) {
         stop_running(t);
@@ -197,7 +220,8 @@ Status sys_thread_start(Cpu&, Thread& t, UserContext& u) {
     if (!found) return found.status();
     Thread& target = **found;
     if (!valid_user_address(u.rsi) || !valid_user_address(u.r9)) return Status::BadArgument;
-    if (target.sched == nullptr || target.root == nullptr || target.cspace == no_cspace) return Status::NotReady;
+    if (target.sched == nullptr || target.root == nullptr || target.cspace == no_cspace)
+        return Status::NotReady;
     if (target.state != ThreadState::Inactive || target.running_on != nullptr) return Status::Busy;
     const uint64_t gs_base = 0;
     target.user = UserContext{};
@@ -232,7 +256,9 @@ Status sys_thread_suspend(Cpu&, Thread& t, UserContext& u) {
         const bool faulted = target.in_fault != 0;
         cancel_wait(target);
         target.in_fault = 0;
-        if (!faulted) target.user.rax = static_cast<uint64_t>(Status::Aborted);  // a faulting thread repeats the instruction
+        if (!faulted)
+            target.user.rax =
+                static_cast<uint64_t>(Status::Aborted);  // a faulting thread repeats the instruction
         target.state = ThreadState::Ready;
     }
     return Status::Ok;
@@ -253,7 +279,8 @@ Status sys_thread_read(Cpu&, Thread& t, UserContext& u) {
     if (!found) return found.status();
     if (t.buffer == nullptr) return Status::NotReady;
     Thread& target = **found;
-    if (target.running_on != nullptr && &target != &t) {  // its registers are in its CPU: stop it for a moment
+    if (target.running_on != nullptr &&
+        &target != &t) {  // its registers are in its CPU: stop it for a moment
         stop_running(target);
         make_ready(target);
     }
@@ -267,7 +294,9 @@ Status sys_thread_upcall(Cpu&, Thread& t, UserContext& u) {
     const auto found = lookup_thread(t, u.rdi);
     if (!found) return found.status();
     Thread& target = **found;
-    if (!valid_user_address(u.rsi) || !valid_user_address(u.rdx) || !valid_user_address(u.r10) || !valid_user_address(u.r8)) return Status::BadArgument;
+    if (!valid_user_address(u.rsi) || !valid_user_address(u.rdx) || !valid_user_address(u.r10) ||
+        !valid_user_address(u.r8))
+        return Status::BadArgument;
     target.upcall = u.rsi;
     target.fixup_start = u.rdx;
     target.fixup_end = u.r10;
@@ -287,7 +316,8 @@ Status sys_thread_exit(Cpu&, Thread& t, UserContext& u) {
     if (u.rdi != 0) {
         const uint64_t physical = (u.rdi & 3) == 0 ? translate(*t.root, u.rdi, true) : 0;
         if (physical == 0) return Status::BadArgument;
-        __atomic_store_n(static_cast<uint32_t*>(arch::phys_to_virt(PhysAddr{physical})), 0u, __ATOMIC_RELEASE);
+        __atomic_store_n(static_cast<uint32_t*>(arch::phys_to_virt(PhysAddr{physical})), 0u,
+                         __ATOMIC_RELEASE);
     }
     stop_running(t);
     t.state = ThreadState::Inactive;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thread: user registers, the slots that give it address space and authority, its place in queues.
-// The kernel keeps no stack for it: a blocked thread is its registers and a state; whoever wakes it writes the results into them.
+// The kernel keeps no stack for it: a blocked thread is its registers and a state; whoever wakes it writes
+// the results into them.
 #pragma once
 
 #include "abi/syscall.hpp"
@@ -27,53 +28,57 @@ enum class ThreadState : uint8_t {
 };
 
 struct alignas(64) Thread {
-    UserContext user;          // offset 0: entry and exit code know it
+    UserContext user;  // offset 0: entry and exit code know it
 
     // What arch's exit path needs when it switches to this thread.
-    PageTable* root;           // VSpace, nullptr: none (then the thread is never ready)
-    Vcpu* guest;               // not nullptr: the thread is in vcpu_run: enter this guest instead of user mode
-    Cpu* running_on;           // cpu.current == this; nullptr: not running
-    uint64_t arch_word[2];     // arch's business; zero in a new thread
+    PageTable* root;        // VSpace, nullptr: none (then the thread is never ready)
+    Vcpu* guest;            // not nullptr: the thread is in vcpu_run: enter this guest instead of user mode
+    Cpu* running_on;        // cpu.current == this; nullptr: not running
+    uint64_t arch_word[2];  // arch's business; zero in a new thread
 
     // IPC
-    alignas(64) Object header; // slots name the thread by the address of this
+    alignas(64) Object header;  // slots name the thread by the address of this
     ThreadState state;
-    uint8_t suspended;         // by ThreadSuspend: not made ready by any event
-    uint8_t in_fault;          // the message it sends or waits for is a fault
-    uint8_t aborted;           // a wait was ended by suspend
-    uint8_t granted;           // Calling: its endpoint capability has kGrant
-    uint8_t ready_linked;      // is in its SchedContext's FIFO
-    uint8_t guest_timeout;     // vcpu_run's deadline passed
-    uint8_t ended;             // ThreadExit
-    SchedContext* sched;       // own (slot) or donated; nullptr: passive and not serving
-    Slot* cspace;              // slots of the root CNode; no_cspace: none
-    uint64_t cspace_mask;      // slots - 1
-    abi::IpcBuffer* buffer;    // kernel's view of the IPC buffer, nullptr: none
-    void* queue;               // Endpoint or Notification it is queued in
-    Thread* next;              // in that queue
+    uint8_t suspended;       // by ThreadSuspend: not made ready by any event
+    uint8_t in_fault;        // the message it sends or waits for is a fault
+    uint8_t aborted;         // a wait was ended by suspend
+    uint8_t granted;         // Calling: its endpoint capability has kGrant
+    uint8_t ready_linked;    // is in its SchedContext's FIFO
+    uint8_t guest_timeout;   // vcpu_run's deadline passed
+    uint8_t ended;           // ThreadExit
+    SchedContext* sched;     // own (slot) or donated; nullptr: passive and not serving
+    Slot* cspace;            // slots of the root CNode; no_cspace: none
+    uint64_t cspace_mask;    // slots - 1
+    abi::IpcBuffer* buffer;  // kernel's view of the IPC buffer, nullptr: none
+    void* queue;             // Endpoint or Notification it is queued in
+    Thread* next;            // in that queue
     Thread* previous;
-    Reply* reply;              // Receiving: given with receive; Replying: parked in
-    uint64_t badge;            // Calling: badge of the capability it called by
-    Notification* bound;       // bound notification, mirrors its slot
+    Reply* reply;         // Receiving: given with receive; Replying: parked in
+    uint64_t badge;       // Calling: badge of the capability it called by
+    Notification* bound;  // bound notification, mirrors its slot
 
-    Thread* ready_next;        // in its SchedContext's FIFO
+    Thread* ready_next;  // in its SchedContext's FIFO
     Thread* ready_previous;
-    Thread* user_next;         // in SchedContext::users
+    Thread* user_next;  // in SchedContext::users
     Thread* user_previous;
-    Timer timer;               // deadline of the blocking call
+    Timer timer;  // deadline of the blocking call
 
     uint64_t upcall, fixup_start, fixup_end, fixup_landing;
 
-    uint64_t progress;         // of a call that is being restarted: items done
+    uint64_t progress;  // of a call that is being restarted: items done
     alignas(64) Slot tomb;
     Slot slot[abi::kThreadSlots];
 
     // Behind it: the floating-point area, arch::fpu_bytes() long.
     void* fpu() { return this + 1; }
-    static Thread* from(Object* object) { return reinterpret_cast<Thread*>(reinterpret_cast<char*>(object) - offsetof_header()); }
+    static Thread* from(Object* object) {
+        return reinterpret_cast<Thread*>(reinterpret_cast<char*>(object) - offsetof_header());
+    }
     static constexpr size_t offsetof_header();
 };
-constexpr size_t Thread::offsetof_header() { return __builtin_offsetof(Thread, header); }
+constexpr size_t Thread::offsetof_header() {
+    return __builtin_offsetof(Thread, header);
+}
 static_assert(__builtin_offsetof(Thread, user) == 0 && sizeof(Thread) % 64 == 0);
 
 }  // namespace bulkhead::core

@@ -21,7 +21,8 @@ Timer* meld(Timer* a, Timer* b) {
     return a;
 }
 
-// The two passes of a pairing heap over a list of siblings: pair from left to right, then meld from right to left.
+// The two passes of a pairing heap over a list of siblings: pair from left to right, then meld from right to
+// left.
 Timer* combine(Timer* first) {
     Timer* pairs = nullptr;  // melded pairs, last one first, linked by `sibling`
     while (first != nullptr) {
@@ -69,7 +70,12 @@ void TimerHeap::remove(Timer& timer) {
         if (timer.sibling != nullptr) timer.sibling->back = timer.back;
         heap->top = meld(heap->top, rest);
     }
-    timer = Timer{.deadline = timer.deadline, .child = nullptr, .sibling = nullptr, .back = nullptr, .heap = nullptr, .kind = timer.kind};
+    timer = Timer{.deadline = timer.deadline,
+                  .child = nullptr,
+                  .sibling = nullptr,
+                  .back = nullptr,
+                  .heap = nullptr,
+                  .kind = timer.kind};
 }
 
 }  // namespace bulkhead::core

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deadlines: an intrusive pairing heap per CPU. Insert O(1), minimum O(1), remove O(log n) amortised, no recursion, no memory.
-// Concurrency: the kernel lock; a timer may be removed from another CPU's heap.
+// Deadlines: an intrusive pairing heap per CPU. Insert O(1), minimum O(1), remove O(log n) amortised, no
+// recursion, no memory. Concurrency: the kernel lock; a timer may be removed from another CPU's heap.
 #pragma once
 
 #include "abi/types.hpp"
@@ -13,10 +13,10 @@ enum class TimerKind : uint8_t { Thread, SchedContext };
 
 struct Timer {
     uint64_t deadline;
-    Timer* child;      // heap links: first child, next sibling, and previous sibling or parent
+    Timer* child;  // heap links: first child, next sibling, and previous sibling or parent
     Timer* sibling;
     Timer* back;
-    TimerHeap* heap;   // nullptr: not armed
+    TimerHeap* heap;  // nullptr: not armed
     TimerKind kind;
 
     bool armed() const { return heap != nullptr; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The obligation to make stale translations unusable. Unmapping adds to it; it must be discharged before the kernel lock is
-// released, and so before anybody can learn that the unmapping succeeded or use the memory again. Collecting the ranges of one
-// call makes one round of interrupts out of many.
+// The obligation to make stale translations unusable. Unmapping adds to it; it must be discharged before the
+// kernel lock is released, and so before anybody can learn that the unmapping succeeded or use the memory
+// again. Collecting the ranges of one call makes one round of interrupts out of many.
 #pragma once
 
 #include "kernel/core/page_table.hpp"
@@ -9,7 +9,7 @@
 namespace bulkhead::core {
 
 class TlbCleanup {
-public:
+  public:
     void add(PageTable& root, uint64_t address, uint64_t bytes) {
         if (root_ != nullptr && root_ != &root) discharge();
         if (root_ == nullptr) {
@@ -28,7 +28,7 @@ public:
         root_ = nullptr;
     }
 
-private:
+  private:
     PageTable* root_;
     uint64_t first_, end_;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The derivation tree. It is exact: a capability's parent is the one that it was made from; when that goes, the parent's parent.
+// The derivation tree. It is exact: a capability's parent is the one that it was made from; when that goes,
+// the parent's parent.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -7,34 +8,37 @@ namespace bulkhead::core {
 System sys;
 
 namespace {
-// A chain of derivations longer than this is treated as being revoked (only while some revoke is in progress).
+// A chain of derivations longer than this is treated as being revoked (only while some revoke is in
+// progress).
 constexpr unsigned kMaxWalk = 4096;
 constexpr unsigned kMaxMovedChildren = 4096;
 }  // namespace
 
 Object* object_of(const Slot& slot) {
     switch (slot.type) {
-    case ObjectType::CNode:
-    case ObjectType::PageTable:
-    case ObjectType::Thread:
-    case ObjectType::SchedContext:
-    case ObjectType::Endpoint:
-    case ObjectType::Reply:
-    case ObjectType::Notification:
-    case ObjectType::Vcpu:
-    case ObjectType::IrqHandler: return slot.as<Object>();
-    default: return nullptr;
+        case ObjectType::CNode:
+        case ObjectType::PageTable:
+        case ObjectType::Thread:
+        case ObjectType::SchedContext:
+        case ObjectType::Endpoint:
+        case ObjectType::Reply:
+        case ObjectType::Notification:
+        case ObjectType::Vcpu:
+        case ObjectType::IrqHandler: return slot.as<Object>();
+        default: return nullptr;
     }
 }
 
 Object* container_of(const Slot& slot) {
     const uint64_t first = reinterpret_cast<uint64_t>(&slot) - uint64_t{slot.index()} * sizeof(Slot);
     switch (slot.home_kind()) {
-    case SlotHome::CNode: return reinterpret_cast<Object*>(first - offsetof(CNode, slot));
-    case SlotHome::Thread: return reinterpret_cast<Object*>(first - __builtin_offsetof(Thread, slot) + __builtin_offsetof(Thread, header));
-    case SlotHome::Vcpu: return reinterpret_cast<Object*>(first - __builtin_offsetof(Vcpu, slot));
-    case SlotHome::Irq: return reinterpret_cast<Object*>(first - __builtin_offsetof(Irq, slot));
-    case SlotHome::Tomb: return object_of(slot);
+        case SlotHome::CNode: return reinterpret_cast<Object*>(first - offsetof(CNode, slot));
+        case SlotHome::Thread:
+            return reinterpret_cast<Object*>(first - __builtin_offsetof(Thread, slot) +
+                                             __builtin_offsetof(Thread, header));
+        case SlotHome::Vcpu: return reinterpret_cast<Object*>(first - __builtin_offsetof(Vcpu, slot));
+        case SlotHome::Irq: return reinterpret_cast<Object*>(first - __builtin_offsetof(Irq, slot));
+        case SlotHome::Tomb: return object_of(slot);
     }
     return nullptr;
 }
@@ -66,7 +70,7 @@ void tree_unlink(Slot& slot) {
     } else if (parent != nullptr) {
         parent->first_child = slot.next;
         if (slot.next == nullptr && parent->type == ObjectType::Untyped) {
-            parent->badge = 0;    // no object of it is left: all of it is free again
+            parent->badge = 0;  // no object of it is left: all of it is free again
             parent->mapping = 0;
         }
     }
@@ -128,7 +132,9 @@ bool cap_move(Slot& to, Slot& from) {
     return true;
 }
 
-uint64_t opaque_page(uint64_t physical) { return (physical >> abi::kPageBits) + sys.secret; }
+uint64_t opaque_page(uint64_t physical) {
+    return (physical >> abi::kPageBits) + sys.secret;
+}
 
 void object_init(Object& object, ObjectType type, uint64_t bytes, uint64_t tag) {
     object.type = type;

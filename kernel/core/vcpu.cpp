@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// vcpu_run: the thread stays Ready and runs the guest instead of its own code until the guest exits for its VMM, the bound
-// notification is signalled, the deadline passes, or something that the vCPU needs is taken away.
+// vcpu_run: the thread stays Ready and runs the guest instead of its own code until the guest exits for its
+// VMM, the bound notification is signalled, the deadline passes, or something that the vCPU needs is taken
+// away.
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -20,7 +21,8 @@ void end_run(Vcpu& v, Status status, uint64_t result) {
     t.user.rdx = result;
 }
 
-// The run ends before the guest was entered: the page still holds what the VMM wrote, and no event waits but `inject`.
+// The run ends before the guest was entered: the page still holds what the VMM wrote, and no event waits but
+// `inject`.
 void not_entered(abi::VcpuState& page, ExitReason reason) {
     page.reason = reason;
     page.interrupted_event = 0;
@@ -29,7 +31,9 @@ void not_entered(abi::VcpuState& page, ExitReason reason) {
 
 }  // namespace
 
-bool guest_must_leave(const Thread& t) { return t.guest_timeout != 0 || (t.guest->bound != nullptr && t.guest->bound->bits != 0); }
+bool guest_must_leave(const Thread& t) {
+    return t.guest_timeout != 0 || (t.guest->bound != nullptr && t.guest->bound->bits != 0);
+}
 
 // An event beats a timeout.
 void guest_leave(Thread& t) {
@@ -59,18 +63,18 @@ void vcpu_destroy(Vcpu& v) {
 
 void vcpu_slot_cleared(Vcpu& v, uint32_t index) {
     switch (static_cast<VcpuSlot>(index)) {
-    case VcpuSlot::StatePage:
-        vcpu_abort(v, Status::NotReady);
-        v.page = nullptr;
-        break;
-    case VcpuSlot::GuestRoot:
-        vcpu_abort(v, Status::NotReady);
-        v.guest_root = nullptr;
-        break;
-    case VcpuSlot::BoundNotification:
-        if (v.bound != nullptr) v.bound->bound_vcpu = nullptr;
-        v.bound = nullptr;
-        break;
+        case VcpuSlot::StatePage:
+            vcpu_abort(v, Status::NotReady);
+            v.page = nullptr;
+            break;
+        case VcpuSlot::GuestRoot:
+            vcpu_abort(v, Status::NotReady);
+            v.guest_root = nullptr;
+            break;
+        case VcpuSlot::BoundNotification:
+            if (v.bound != nullptr) v.bound->bound_vcpu = nullptr;
+            v.bound = nullptr;
+            break;
     }
 }
 
@@ -86,7 +90,9 @@ bool fast_vcpu_run(Thread& t) {
     const Slot* slot = lookup_fast(t, u.rdi, ObjectType::Vcpu, rights::kControl);
     if (slot == nullptr || u.rsi != abi::kDeadlineNever) return false;
     Vcpu& v = *slot->as<Vcpu>();
-    if (v.thread != nullptr || v.page == nullptr || v.guest_root == nullptr || (v.bound != nullptr && v.bound->bits != 0)) return false;
+    if (v.thread != nullptr || v.page == nullptr || v.guest_root == nullptr ||
+        (v.bound != nullptr && v.bound->bits != 0))
+        return false;
     if ((__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0) return false;
     if (const Status status = arch::vcpu_prepare(v.area(), *v.page, &u.rdx); status != Status::Ok) {
         u.rax = static_cast<uint64_t>(status);
@@ -110,7 +116,8 @@ Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
         return Status::Notified;
     }
     const uint64_t deadline = u.rsi;
-    const bool sync_only = (__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0;
+    const bool sync_only =
+        (__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0;
     if (deadline != abi::kDeadlineNever && !sync_only && deadline <= arch::now()) {
         not_entered(*v.page, ExitReason::Timeout);
         return Status::Timeout;
@@ -134,32 +141,37 @@ Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
 
 namespace {
 
-constexpr ObjectType kWanted[abi::kVcpuSlots] = {ObjectType::Frame, ObjectType::PageTable, ObjectType::Notification};
-constexpr uint8_t kNeeded[abi::kVcpuSlots] = {rights::kRead | rights::kWrite, rights::kControl, rights::kRead};
+constexpr ObjectType kWanted[abi::kVcpuSlots] = {ObjectType::Frame, ObjectType::PageTable,
+                                                 ObjectType::Notification};
+constexpr uint8_t kNeeded[abi::kVcpuSlots] = {rights::kRead | rights::kWrite, rights::kControl,
+                                              rights::kRead};
 
 Status check_content(VcpuSlot which, const Slot& from) {
     switch (which) {
-    case VcpuSlot::StatePage: return from.size_bits == abi::kPageBits && !from.device() ? Status::Ok : Status::BadArgument;
-    case VcpuSlot::GuestRoot: {
-        const PageTable& root = *from.as<PageTable>();
-        return root.level == 4 && root.kind == TableKind::Guest ? Status::Ok : Status::BadArgument;
-    }
-    case VcpuSlot::BoundNotification: {
-        const Notification& n = *from.as<Notification>();
-        return n.bound_thread == nullptr && n.bound_vcpu == nullptr ? Status::Ok : Status::Busy;
-    }
+        case VcpuSlot::StatePage:
+            return from.size_bits == abi::kPageBits && !from.device() ? Status::Ok : Status::BadArgument;
+        case VcpuSlot::GuestRoot: {
+            const PageTable& root = *from.as<PageTable>();
+            return root.level == 4 && root.kind == TableKind::Guest ? Status::Ok : Status::BadArgument;
+        }
+        case VcpuSlot::BoundNotification: {
+            const Notification& n = *from.as<Notification>();
+            return n.bound_thread == nullptr && n.bound_vcpu == nullptr ? Status::Ok : Status::Busy;
+        }
     }
     return Status::BadArgument;
 }
 
 void take_content(Vcpu& v, VcpuSlot which, const Slot& s) {
     switch (which) {
-    case VcpuSlot::StatePage: v.page = static_cast<abi::VcpuState*>(arch::phys_to_virt(PhysAddr{s.object})); break;
-    case VcpuSlot::GuestRoot: v.guest_root = s.as<PageTable>(); break;
-    case VcpuSlot::BoundNotification:
-        v.bound = s.as<Notification>();
-        v.bound->bound_vcpu = &v;
-        break;
+        case VcpuSlot::StatePage:
+            v.page = static_cast<abi::VcpuState*>(arch::phys_to_virt(PhysAddr{s.object}));
+            break;
+        case VcpuSlot::GuestRoot: v.guest_root = s.as<PageTable>(); break;
+        case VcpuSlot::BoundNotification:
+            v.bound = s.as<Notification>();
+            v.bound->bound_vcpu = &v;
+            break;
     }
 }
 

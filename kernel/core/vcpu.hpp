@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A virtual CPU: slots for state page, guest page-table root and bound notification; the arch part (VMCB, host state) follows on
-// the next page. It runs inside the thread that calls vcpu_run, on that thread's time.
+// A virtual CPU: slots for state page, guest page-table root and bound notification; the arch part (VMCB,
+// host state) follows on the next page. It runs inside the thread that calls vcpu_run, on that thread's time.
 #pragma once
 
 #include "abi/syscall.hpp"
@@ -15,11 +15,11 @@ struct PageTable;
 
 struct alignas(4096) Vcpu {
     Object header;
-    Thread* thread;          // in vcpu_run with this vCPU (running, or preempted); nullptr: none
-    abi::VcpuState* page;    // kernel's view of the state page, nullptr: none
-    PageTable* guest_root;   // nullptr: none
+    Thread* thread;         // in vcpu_run with this vCPU (running, or preempted); nullptr: none
+    abi::VcpuState* page;   // kernel's view of the state page, nullptr: none
+    PageTable* guest_root;  // nullptr: none
     Notification* bound;
-    uint64_t arch_word[4];   // arch's business; zero in a new one
+    uint64_t arch_word[4];  // arch's business; zero in a new one
     alignas(64) Slot tomb;
     Slot slot[abi::kVcpuSlots];
 

@@ -8,7 +8,9 @@
 
 namespace bulkhead::cap {
 
-inline uint64_t read_tsc() { return __builtin_ia32_rdtsc(); }
+inline uint64_t read_tsc() {
+    return __builtin_ia32_rdtsc();
+}
 
 class TscClock {
   public:

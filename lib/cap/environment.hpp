@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program makes once in main() and passes on: its slots, its memory, its window, its clock. Every member is thread-safe.
+// What a program makes once in main() and passes on: its slots, its memory, its window, its clock. Every
+// member is thread-safe.
 #pragma once
 
 #include "lib/cap/clock.hpp"

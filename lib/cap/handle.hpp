@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cap<T>: the one owner of a capability slot of this domain. Move-only; what its end means is its owner's business: a minted
-// copy is deleted, an object made from an UntypedAllocator is destroyed (its memory revoked, every copy of it gone).
-// A borrowed handle (a slot that the supervisor filled) is never deleted. Not thread-safe, like any value.
+// Cap<T>: the one owner of a capability slot of this domain. Move-only; what its end means is its owner's
+// business: a minted copy is deleted, an object made from an UntypedAllocator is destroyed (its memory
+// revoked, every copy of it gone). A borrowed handle (a slot that the supervisor filled) is never deleted.
+// Not thread-safe, like any value.
 #pragma once
 
 #include <utility>
@@ -11,18 +12,42 @@
 namespace bulkhead::cap {
 
 // Types for Cap<T>
-struct Untyped { static constexpr ObjectType kType = ObjectType::Untyped; };
-struct CNode { static constexpr ObjectType kType = ObjectType::CNode; };
-struct Frame { static constexpr ObjectType kType = ObjectType::Frame; };
-struct PageTable { static constexpr ObjectType kType = ObjectType::PageTable; };
-struct Thread { static constexpr ObjectType kType = ObjectType::Thread; };
-struct SchedContext { static constexpr ObjectType kType = ObjectType::SchedContext; };
-struct Endpoint { static constexpr ObjectType kType = ObjectType::Endpoint; };
-struct Reply { static constexpr ObjectType kType = ObjectType::Reply; };
-struct Notification { static constexpr ObjectType kType = ObjectType::Notification; };
-struct Vcpu { static constexpr ObjectType kType = ObjectType::Vcpu; };
-struct IrqHandler { static constexpr ObjectType kType = ObjectType::IrqHandler; };
-struct IoPort { static constexpr ObjectType kType = ObjectType::IoPort; };
+struct Untyped {
+    static constexpr ObjectType kType = ObjectType::Untyped;
+};
+struct CNode {
+    static constexpr ObjectType kType = ObjectType::CNode;
+};
+struct Frame {
+    static constexpr ObjectType kType = ObjectType::Frame;
+};
+struct PageTable {
+    static constexpr ObjectType kType = ObjectType::PageTable;
+};
+struct Thread {
+    static constexpr ObjectType kType = ObjectType::Thread;
+};
+struct SchedContext {
+    static constexpr ObjectType kType = ObjectType::SchedContext;
+};
+struct Endpoint {
+    static constexpr ObjectType kType = ObjectType::Endpoint;
+};
+struct Reply {
+    static constexpr ObjectType kType = ObjectType::Reply;
+};
+struct Notification {
+    static constexpr ObjectType kType = ObjectType::Notification;
+};
+struct Vcpu {
+    static constexpr ObjectType kType = ObjectType::Vcpu;
+};
+struct IrqHandler {
+    static constexpr ObjectType kType = ObjectType::IrqHandler;
+};
+struct IoPort {
+    static constexpr ObjectType kType = ObjectType::IoPort;
+};
 
 // Takes a capability back when its handle ends. Outlives the handles it gave out.
 class CapOwner {

@@ -33,7 +33,8 @@ void Mapping::reset() {
     address_ = 0;
 }
 
-Mapper::Mapper(CapAddr vspace, abi::AddressRange window, UntypedAllocator& memory) : vspace_{vspace}, memory_{memory} {
+Mapper::Mapper(CapAddr vspace, abi::AddressRange window, UntypedAllocator& memory)
+    : vspace_{vspace}, memory_{memory} {
     if (window.size) free_.emplace(window.base, window.size);
 }
 
@@ -75,7 +76,8 @@ void Mapper::release(uint64_t address, uint64_t bytes) {
 
 Status Mapper::add_table(uint64_t address, uint64_t level) {
     if (level < 1 || level > 3) return Status::BadArgument;
-    auto table = memory_.create<PageTable>(abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(level)));
+    auto table =
+        memory_.create<PageTable>(abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(level)));
     if (!table) return table.error();
     const uint64_t span = uint64_t{1} << (12 + 9 * level);
     const Status status = sys::table_map(vspace_, table->address(), address & ~(span - 1));
@@ -107,7 +109,8 @@ Status Mapper::map_at(uint64_t address, CapAddr first, unsigned bits, uint64_t f
 }
 
 Expected<Mapping> Mapper::map(CapAddr first, unsigned bits, uint64_t flags, uint32_t count) {
-    if (bits < abi::kPageBits || bits > abi::kHugePageBits || count == 0) return std::unexpected{Status::BadArgument};
+    if (bits < abi::kPageBits || bits > abi::kHugePageBits || count == 0)
+        return std::unexpected{Status::BadArgument};
     const uint64_t bytes = uint64_t{count} << bits;
     const auto address = reserve(bytes, uint64_t{1} << bits);
     if (!address) return std::unexpected{Status::OutOfMemory};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program's window of its address space: gives out ranges with an unmapped guard page after each, maps frames there and
-// makes the page tables that are missing. Thread-safe. Page tables, once made, stay: they are few and serve again.
+// The program's window of its address space: gives out ranges with an unmapped guard page after each, maps
+// frames there and makes the page tables that are missing. Thread-safe. Page tables, once made, stay: they
+// are few and serve again.
 #pragma once
 
 #include <map>
@@ -13,7 +14,8 @@ namespace bulkhead::cap {
 
 class Mapper;
 
-// A mapped run of frames. Its end unmaps the frames and frees the range; the frames themselves are their handles' business.
+// A mapped run of frames. Its end unmaps the frames and frees the range; the frames themselves are their
+// handles' business.
 class Mapping {
   public:
     Mapping() = default;

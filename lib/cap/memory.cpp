@@ -14,7 +14,8 @@ UntypedAllocator::UntypedAllocator(CSpace& cspace, const abi::KernelInfo& kernel
 bool UntypedAllocator::add(CapAddr untyped) {
     const auto info = sys::untyped_info(untyped);
     if (!info.ok() || info.device || info.size_bits < kMinBits || info.size_bits > kMaxBits) return false;
-    if (info.free_bytes != uint64_t{1} << info.size_bits) return false;  // somebody (the personality) lives in it
+    if (info.free_bytes != uint64_t{1} << info.size_bits)
+        return false;  // somebody (the personality) lives in it
     const std::lock_guard lock{mutex_};
     push(new_node({untyped, kNone, kNone, static_cast<uint8_t>(info.size_bits), true, true}));
     return true;
@@ -114,7 +115,8 @@ void UntypedAllocator::give_back(uint32_t index) {
 }
 
 unsigned UntypedAllocator::bits_for(ObjectType type, uint64_t size) const {
-    if (type == ObjectType::Frame || type == ObjectType::Untyped) return static_cast<unsigned>(std::min<uint64_t>(size, 64));
+    if (type == ObjectType::Frame || type == ObjectType::Untyped)
+        return static_cast<unsigned>(std::min<uint64_t>(size, 64));
     uint64_t bytes = kernel_.object_bytes[static_cast<size_t>(type)];
     if (type == ObjectType::PageTable) bytes = std::max<uint64_t>(bytes, abi::kPageSize);
     if (type == ObjectType::CNode) bytes += uint64_t{64} << std::min<uint64_t>(size, 32);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel objects and memory from this program's own Untypeds: a buddy allocator whose blocks are Untyped capabilities.
+// Kernel objects and memory from this program's own Untypeds: a buddy allocator whose blocks are Untyped
+// capabilities.
 //
-// A block of 2^n bytes is an Untyped retyped from its parent block; splitting retypes two halves, merging deletes both (a
-// kernel Untyped only reuses memory when it has no children). Every object sits alone in a block of its own, so that its
-// handle's end can revoke that block: all copies of the object, also those that other domains hold, are gone, and the memory
-// comes back zeroed. Costs two slots per object and two per split; blocks are at least 4 KiB. Thread-safe.
+// A block of 2^n bytes is an Untyped retyped from its parent block; splitting retypes two halves, merging
+// deletes both (a kernel Untyped only reuses memory when it has no children). Every object sits alone in a
+// block of its own, so that its handle's end can revoke that block: all copies of the object, also those that
+// other domains hold, are gone, and the memory comes back zeroed. Costs two slots per object and two per
+// split; blocks are at least 4 KiB. Thread-safe.
 #pragma once
 
 #include <mutex>
@@ -20,11 +22,13 @@ class UntypedAllocator final : public CapOwner {
     UntypedAllocator(CSpace& cspace, const abi::KernelInfo& kernel, abi::SlotRange untypeds);
     ~UntypedAllocator() = default;
 
-    // Hands over one more Untyped (refused if something was made from it already), or takes a given one back if nothing of it is in use.
+    // Hands over one more Untyped (refused if something was made from it already), or takes a given one back
+    // if nothing of it is in use.
     bool add(CapAddr untyped);
     bool remove(CapAddr untyped);
 
-    // `size` as abi/syscall.hpp says for retype: bits of a Frame, CNode; table_size_arg of a PageTable; else 0.
+    // `size` as abi/syscall.hpp says for retype: bits of a Frame, CNode; table_size_arg of a PageTable; else
+    // 0.
     template <typename T>
     Expected<Cap<T>> create(uint64_t size = 0) {
         const auto made = make(T::kType, size);
@@ -65,8 +69,8 @@ class UntypedAllocator final : public CapOwner {
     CSpace& cspace_;
     const abi::KernelInfo& kernel_;
     std::vector<Node> nodes_;
-    std::vector<uint32_t> spare_;                  // unused entries of nodes_
-    std::vector<uint32_t> lists_[kMaxBits + 1];    // free blocks by size
+    std::vector<uint32_t> spare_;                // unused entries of nodes_
+    std::vector<uint32_t> lists_[kMaxBits + 1];  // free blocks by size
 };
 
 }  // namespace bulkhead::cap

@@ -7,7 +7,9 @@ namespace bulkhead::cap {
 
 static std::atomic<FakeKernel*> fake_kernel;
 
-FakeKernel* install_fake_kernel(FakeKernel* kernel) { return fake_kernel.exchange(kernel); }
+FakeKernel* install_fake_kernel(FakeKernel* kernel) {
+    return fake_kernel.exchange(kernel);
+}
 
 void raw_call(RawCall& c) {
     const auto call = static_cast<abi::Call>(static_cast<int64_t>(c.number) - abi::kSyscallBase);

@@ -12,8 +12,8 @@ struct RawCall {
     uint64_t reply = 0, deadline = 0;
 };
 
-// A test derives from this, installs it, and answers calls. `c.number` holds the bare Call on entry and must hold a
-// Status afterwards.
+// A test derives from this, installs it, and answers calls. `c.number` holds the bare Call on entry and must
+// hold a Status afterwards.
 class FakeKernel {
   public:
     virtual ~FakeKernel() = default;
@@ -23,7 +23,9 @@ class FakeKernel {
 // Returns the previous one. nullptr: every call answers NoSuchCall.
 FakeKernel* install_fake_kernel(FakeKernel*);
 void raw_call(RawCall& c);
-inline void raw_ipc(RawCall& c) { raw_call(c); }
+inline void raw_ipc(RawCall& c) {
+    raw_call(c);
+}
 abi::IpcBuffer& ipc_buffer();  // one per host thread
 
 }  // namespace bulkhead::cap

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `syscall` instruction as a function. Included by lib/cap/syscall.hpp in stub domains and in the personality blob;
-// host tests get raw_fake.hpp instead. Thread-safe; nothing here touches memory but the results.
+// The `syscall` instruction as a function. Included by lib/cap/syscall.hpp in stub domains and in the
+// personality blob; host tests get raw_fake.hpp instead. Thread-safe; nothing here touches memory but the
+// results.
 #pragma once
 
 #include "abi/syscall.hpp"
@@ -14,7 +15,8 @@ struct RawCall {
     uint64_t reply = 0, deadline = 0;  // R12, R13
 };
 
-// Calls without R12/R13. Results come back in RDX R10 R8 R9; RDI and RSI are kept by the kernel except in IPC.
+// Calls without R12/R13. Results come back in RDX R10 R8 R9; RDI and RSI are kept by the kernel except in
+// IPC.
 [[gnu::always_inline]] inline void raw_call(RawCall& c) {
     register uint64_t r10 asm("r10") = c.a[3];
     register uint64_t r8 asm("r8") = c.a[4];
@@ -35,8 +37,8 @@ struct RawCall {
     register uint64_t r12 asm("r12") = c.reply;
     register uint64_t r13 asm("r13") = c.deadline;
     asm volatile("syscall"
-                 : "+a"(c.number), "+D"(c.a[0]), "+S"(c.a[1]), "+d"(c.a[2]), "+r"(r10), "+r"(r8), "+r"(r9), "+r"(r12),
-                   "+r"(r13)
+                 : "+a"(c.number), "+D"(c.a[0]), "+S"(c.a[1]), "+d"(c.a[2]), "+r"(r10), "+r"(r8), "+r"(r9),
+                   "+r"(r12), "+r"(r13)
                  :
                  : "rcx", "r11", "memory");
     c.a[3] = r10;

@@ -6,19 +6,26 @@
 namespace bulkhead::cap {
 
 SlotAllocator::SlotAllocator(uint32_t cnode, abi::SlotRange range)
-    : cnode_{cnode}, first_{range.first}, count_{range.count}, free_{range.count}, bits_((range.count + 63) / 64) {}
+    : cnode_{cnode},
+      first_{range.first},
+      count_{range.count},
+      free_{range.count},
+      bits_((range.count + 63) / 64) {}
 
 void SlotAllocator::set(uint32_t i, bool value) {
     const uint64_t bit = uint64_t{1} << (i % 64);
     bits_[i / 64] = value ? bits_[i / 64] | bit : bits_[i / 64] & ~bit;
 }
 
-std::optional<abi::CapAddr> SlotAllocator::allocate() { return allocate_run(1); }
+std::optional<abi::CapAddr> SlotAllocator::allocate() {
+    return allocate_run(1);
+}
 
 std::optional<abi::CapAddr> SlotAllocator::allocate_run(uint32_t count) {
     const std::lock_guard lock{mutex_};
     if (count == 0 || count > free_) return std::nullopt;
-    // Two passes: from the hint to the end, then from the start (a run may begin before the hint and cross it).
+    // Two passes: from the hint to the end, then from the start (a run may begin before the hint and cross
+    // it).
     for (uint32_t start : {hint_, uint32_t{0}}) {
         uint32_t run = 0;
         for (uint32_t i = start; i < count_; ++i) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this stub domain was given: the StartInfo page, found by the auxiliary vector. Read-only, so thread-safe.
+// What this stub domain was given: the StartInfo page, found by the auxiliary vector. Read-only, so
+// thread-safe.
 #pragma once
 
 #include <optional>
@@ -20,7 +21,9 @@ const abi::NamedCap* find_cap(const abi::StartInfo&, std::string_view name);
 // The `index`-th whose name begins with `prefix` ("console-" finds "console-1", "console-2", …).
 const abi::NamedCap* find_cap_prefix(const abi::StartInfo&, std::string_view prefix, unsigned index);
 
-inline CapAddr address(const abi::NamedCap& cap) { return CapAddr{0, cap.slot}; }
+inline CapAddr address(const abi::NamedCap& cap) {
+    return CapAddr{0, cap.slot};
+}
 
 // Fixed slots of every domain.
 inline constexpr CapAddr kOwnCNode{0, abi::start::kCNode}, kOwnVSpace{0, abi::start::kVSpace};

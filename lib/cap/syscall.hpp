@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every system call as an inline function: a thin, typed view of abi/syscall.hpp. Usable from freestanding code (no library,
-// no allocation) and from programs. On the host (BULKHEAD_FAKE_KERNEL) calls go to a FakeKernel.
+// Every system call as an inline function: a thin, typed view of abi/syscall.hpp. Usable from freestanding
+// code (no library, no allocation) and from programs. On the host (BULKHEAD_FAKE_KERNEL) calls go to a
+// FakeKernel.
 //
 // All functions are thread-safe. Errors are Status values; what a call returns besides is in Result.
 #pragma once
@@ -42,7 +43,8 @@ struct Message {
     uint64_t w[abi::kRegisterWords] = {};
 };
 
-// A call that is not made for its side effect on the caller may be ignored: `drop(sys::cap_delete(x))` says so.
+// A call that is not made for its side effect on the caller may be ignored: `drop(sys::cap_delete(x))` says
+// so.
 inline void drop(const Result&) {}
 inline void drop(Status) {}
 
@@ -52,21 +54,26 @@ constexpr uint64_t number(abi::Call call) {
     return static_cast<uint64_t>(abi::kSyscallBase + static_cast<int64_t>(call));
 }
 
-[[gnu::always_inline]] inline Result call(abi::Call n, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0,
-                                          uint64_t a4 = 0, uint64_t a5 = 0) {
+[[gnu::always_inline]] inline Result call(abi::Call n, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0,
+                                          uint64_t a3 = 0, uint64_t a4 = 0, uint64_t a5 = 0) {
     RawCall c{number(n), {a0, a1, a2, a3, a4, a5}, 0, 0};
     raw_call(c);
     return {static_cast<Status>(c.number), c.a[2], c.a[3], c.a[4], c.a[5]};
 }
 
-[[gnu::always_inline]] inline IpcResult ipc(abi::Call n, CapAddr endpoint, const Message& m, CapAddr reply, uint64_t deadline) {
+[[gnu::always_inline]] inline IpcResult ipc(abi::Call n, CapAddr endpoint, const Message& m, CapAddr reply,
+                                            uint64_t deadline) {
     RawCall c{number(n), {endpoint.raw, m.tag.raw, m.w[0], m.w[1], m.w[2], m.w[3]}, reply.raw, deadline};
     raw_ipc(c);
     return {static_cast<Status>(c.number), c.a[0], MessageTag{c.a[1]}, {c.a[2], c.a[3], c.a[4], c.a[5]}};
 }
 
-inline Status null_call() { return call(abi::Call::Null).status; }
-inline Status yield() { return call(abi::Call::Yield).status; }
+inline Status null_call() {
+    return call(abi::Call::Null).status;
+}
+inline Status yield() {
+    return call(abi::Call::Yield).status;
+}
 
 // ---- IPC. Further words and capabilities are in ipc_buffer().
 inline IpcResult ipc_call(CapAddr endpoint, const Message& m) {
@@ -81,9 +88,15 @@ inline IpcResult ipc_reply_recv(CapAddr endpoint, const Message& m, CapAddr repl
 inline Status ipc_reply(CapAddr reply, const Message& m) {
     return ipc(abi::Call::IpcReply, CapAddr{}, m, reply, 0).status;
 }
-inline Status signal(CapAddr notification) { return call(abi::Call::Signal, notification.raw).status; }
-inline Result wait(CapAddr notification, uint64_t deadline) { return call(abi::Call::Wait, notification.raw, deadline); }
-inline Result vcpu_run(CapAddr vcpu, uint64_t deadline) { return call(abi::Call::VcpuRun, vcpu.raw, deadline); }
+inline Status signal(CapAddr notification) {
+    return call(abi::Call::Signal, notification.raw).status;
+}
+inline Result wait(CapAddr notification, uint64_t deadline) {
+    return call(abi::Call::Wait, notification.raw, deadline);
+}
+inline Result vcpu_run(CapAddr vcpu, uint64_t deadline) {
+    return call(abi::Call::VcpuRun, vcpu.raw, deadline);
+}
 
 // ---- capabilities
 inline Status cap_copy(CapAddr dst, CapAddr src, uint8_t rights) {
@@ -92,9 +105,15 @@ inline Status cap_copy(CapAddr dst, CapAddr src, uint8_t rights) {
 inline Status cap_mint(CapAddr dst, CapAddr src, uint8_t rights, uint64_t badge) {
     return call(abi::Call::CapMint, dst.raw, src.raw, rights, badge).status;
 }
-inline Status cap_move(CapAddr dst, CapAddr src) { return call(abi::Call::CapMove, dst.raw, src.raw).status; }
-inline Status cap_delete(CapAddr slot) { return call(abi::Call::CapDelete, slot.raw).status; }
-inline Status cap_revoke(CapAddr slot) { return call(abi::Call::CapRevoke, slot.raw).status; }
+inline Status cap_move(CapAddr dst, CapAddr src) {
+    return call(abi::Call::CapMove, dst.raw, src.raw).status;
+}
+inline Status cap_delete(CapAddr slot) {
+    return call(abi::Call::CapDelete, slot.raw).status;
+}
+inline Status cap_revoke(CapAddr slot) {
+    return call(abi::Call::CapRevoke, slot.raw).status;
+}
 
 struct [[nodiscard]] Identity {
     Status status;
@@ -152,24 +171,36 @@ inline Result unmap(CapAddr frame_or_table, uint64_t count = 1) {
 inline Status thread_set(CapAddr thread, abi::ThreadSlot slot, CapAddr what) {
     return call(abi::Call::ThreadSet, thread.raw, static_cast<uint64_t>(slot), what.raw).status;
 }
-inline Status thread_start(CapAddr thread, uint64_t rip, uint64_t rsp, uint64_t rdi, uint64_t rsi, uint64_t fs_base) {
+inline Status thread_start(CapAddr thread, uint64_t rip, uint64_t rsp, uint64_t rdi, uint64_t rsi,
+                           uint64_t fs_base) {
     return call(abi::Call::ThreadStart, thread.raw, rip, rsp, rdi, rsi, fs_base).status;
 }
-inline Status thread_suspend(CapAddr thread) { return call(abi::Call::ThreadSuspend, thread.raw).status; }
-inline Status thread_resume(CapAddr thread) { return call(abi::Call::ThreadResume, thread.raw).status; }
-inline Status thread_read(CapAddr thread) { return call(abi::Call::ThreadRead, thread.raw).status; }
-inline Status thread_upcall(CapAddr thread, uint64_t rip, uint64_t fixup_start, uint64_t fixup_end, uint64_t landing) {
+inline Status thread_suspend(CapAddr thread) {
+    return call(abi::Call::ThreadSuspend, thread.raw).status;
+}
+inline Status thread_resume(CapAddr thread) {
+    return call(abi::Call::ThreadResume, thread.raw).status;
+}
+inline Status thread_read(CapAddr thread) {
+    return call(abi::Call::ThreadRead, thread.raw).status;
+}
+inline Status thread_upcall(CapAddr thread, uint64_t rip, uint64_t fixup_start, uint64_t fixup_end,
+                            uint64_t landing) {
     return call(abi::Call::ThreadUpcall, thread.raw, rip, fixup_start, fixup_end, landing).status;
 }
 inline Status thread_exit(uint64_t word_address, CapAddr notification) {
     return call(abi::Call::ThreadExit, word_address, notification.raw).status;
 }
-inline Status sched_configure(CapAddr control, CapAddr context, uint32_t cpu, uint32_t priority, uint32_t weight,
-                              uint64_t budget) {
+inline Status sched_configure(CapAddr control, CapAddr context, uint32_t cpu, uint32_t priority,
+                              uint32_t weight, uint64_t budget) {
     return call(abi::Call::SchedConfigure, control.raw, context.raw, cpu, priority, weight, budget).status;
 }
-inline Result sched_read(CapAddr context) { return call(abi::Call::SchedRead, context.raw); }
-inline Status sched_pause(CapAddr context, bool paused) { return call(abi::Call::SchedPause, context.raw, paused).status; }
+inline Result sched_read(CapAddr context) {
+    return call(abi::Call::SchedRead, context.raw);
+}
+inline Status sched_pause(CapAddr context, bool paused) {
+    return call(abi::Call::SchedPause, context.raw, paused).status;
+}
 
 // ---- vCPUs, interrupts, ports
 inline Status vcpu_set(CapAddr vcpu, abi::VcpuSlot slot, CapAddr what) {
@@ -181,7 +212,9 @@ inline Status irq_claim(CapAddr control, uint32_t gsi, uint32_t flags, CapAddr d
 inline Status irq_bind(CapAddr handler, CapAddr notification) {
     return call(abi::Call::IrqBind, handler.raw, notification.raw).status;
 }
-inline Status irq_ack(CapAddr handler) { return call(abi::Call::IrqAck, handler.raw).status; }
+inline Status irq_ack(CapAddr handler) {
+    return call(abi::Call::IrqAck, handler.raw).status;
+}
 inline Result port_in(CapAddr ports, uint16_t port, unsigned bytes) {
     return call(abi::Call::PortIn, ports.raw, port, bytes);
 }
@@ -196,11 +229,21 @@ inline Status tag_set(CapAddr control, CapAddr object, uint64_t tag) {
 inline Result inspect_caps(CapAddr inspect, uint64_t cursor0, uint64_t cursor1) {
     return call(abi::Call::InspectCaps, inspect.raw, cursor0, cursor1);
 }
-inline Status inspect_counts(CapAddr inspect) { return call(abi::Call::InspectCounts, inspect.raw).status; }
-inline Status log_write(CapAddr log, uint64_t bytes) { return call(abi::Call::LogWrite, log.raw, bytes).status; }
-inline Result log_read(CapAddr log, uint64_t cursor) { return call(abi::Call::LogRead, log.raw, cursor); }
-inline Status log_control(CapAddr log, uint32_t flags) { return call(abi::Call::LogControl, log.raw, flags).status; }
-inline Result debug_counters(CapAddr inspect, bool reset) { return call(abi::Call::DebugCounters, inspect.raw, reset); }
+inline Status inspect_counts(CapAddr inspect) {
+    return call(abi::Call::InspectCounts, inspect.raw).status;
+}
+inline Status log_write(CapAddr log, uint64_t bytes) {
+    return call(abi::Call::LogWrite, log.raw, bytes).status;
+}
+inline Result log_read(CapAddr log, uint64_t cursor) {
+    return call(abi::Call::LogRead, log.raw, cursor);
+}
+inline Status log_control(CapAddr log, uint32_t flags) {
+    return call(abi::Call::LogControl, log.raw, flags).status;
+}
+inline Result debug_counters(CapAddr inspect, bool reset) {
+    return call(abi::Call::DebugCounters, inspect.raw, reset);
+}
 
 }  // namespace sys
 

@@ -22,10 +22,14 @@ const char* describe(CloseReason why) {
     return "unknown reason";
 }
 
-static constexpr uint64_t data_words_of(size_t region_bytes) { return (region_bytes - kDataOffset) / sizeof(uint64_t); }
+static constexpr uint64_t data_words_of(size_t region_bytes) {
+    return (region_bytes - kDataOffset) / sizeof(uint64_t);
+}
 
 // Did a position that moved from `before` to `after` pass `at`? The peer chooses `at`: any answer is safe.
-static constexpr bool passed(uint64_t at, uint64_t before, uint64_t after) { return after - at - 1 < after - before; }
+static constexpr bool passed(uint64_t at, uint64_t before, uint64_t after) {
+    return after - at - 1 < after - before;
+}
 
 Channel::Channel(std::span<std::byte> own, std::span<const std::byte> peer, Doorbell& doorbell)
     : own_{own},
@@ -71,7 +75,7 @@ bool Channel::check_peer() {
     return false;
 }
 
-// ---- sending ---------------------------------------------------------------------------------------------------------
+// ---- sending ---------------------------------------------------------------------------------------------
 
 bool Channel::refresh_peer_head() {
     uint64_t head = 0;
@@ -114,7 +118,8 @@ void Channel::publish_tail(uint64_t words) {
     const uint64_t before = tail_;
     tail_ += words;
     own_control().tail.store(tail_, std::memory_order_release);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // the peer arms, then looks at tail; we move tail, then look
+    std::atomic_thread_fence(
+        std::memory_order_seq_cst);  // the peer arms, then looks at tail; we move tail, then look
     uint64_t at = 0;
     if (load(peer_control().wake_at, at) && passed(at, before, tail_)) doorbell_.ring();
 }
@@ -133,7 +138,7 @@ void Channel::commit(size_t words) {
     publish_tail(padding_ + words + 1);
 }
 
-// ---- receiving -------------------------------------------------------------------------------------------------------
+// ---- receiving -------------------------------------------------------------------------------------------
 
 bool Channel::refresh_peer_tail() {
     if (!started_) {

@@ -14,7 +14,11 @@ using cap::CapAddr;
 using cap::Status;
 
 Connection::Connection(Hub& hub, CapAddr connect_endpoint, ConnectOptions options)
-    : hub_{hub}, endpoint_{connect_endpoint}, options_{options}, bit_{hub.share_bit()}, tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {}
+    : hub_{hub},
+      endpoint_{connect_endpoint},
+      options_{options},
+      bit_{hub.share_bit()},
+      tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {}
 
 Connection::~Connection() {
     disconnect();
@@ -22,7 +26,8 @@ Connection::~Connection() {
     hub_.give_bit(tomb_bit_);
 }
 
-// The channel first (it closes politely), then what it was made of: the frames' end revokes every copy of them.
+// The channel first (it closes politely), then what it was made of: the frames' end revokes every copy of
+// them.
 void Connection::disconnect() {
     if (channel_) {
         stale_tomb_ |= !buried_;  // our tombstone will signal when it is taken back, or has done so unseen
@@ -37,8 +42,8 @@ void Connection::disconnect() {
     handles_.take_back();
 }
 
-// The tombstone's bit was signalled. If it can only have been this channel's, that is proof. If not, the region's end is: it follows
-// within moments, and should it not, the next access to it says so.
+// The tombstone's bit was signalled. If it can only have been this channel's, that is proof. If not, the
+// region's end is: it follows within moments, and should it not, the next access to it says so.
 bool Connection::gone() {
     if (!std::exchange(stale_tomb_, false) && hub_.users(tomb_bit_) == 1) return true;
     for (int attempt = 0; attempt < 10; ++attempt) {
@@ -62,7 +67,8 @@ Status Connection::connect() {
         const Status status = try_connect();
         if (status == Status::Ok) return status;
         disconnect();
-        // The service died with our call in its hands, or died between its answer and now: the next instance will take it.
+        // The service died with our call in its hands, or died between its answer and now: the next instance
+        // will take it.
         if (status != Status::PeerGone) return status;
     }
 }
@@ -80,11 +86,14 @@ Status Connection::try_connect() {
         pool_map_ = std::move(pool->mapping);
     }
 
-    // Sent capabilities are copied: what the service gets are children of these, and these go when this function returns.
+    // Sent capabilities are copied: what the service gets are children of these, and these go when this
+    // function returns.
     const uint8_t pool_rights =
         static_cast<uint8_t>(rights::kRead | rights::kDerive | (options_.pool_writable ? rights::kWrite : 0));
-    if (auto handles = Handles::create(hub_, bit_, tomb_bit_)) handles_ = std::move(*handles);
-    else return handles.error();
+    if (auto handles = Handles::create(hub_, bit_, tomb_bit_))
+        handles_ = std::move(*handles);
+    else
+        return handles.error();
     auto grant = env.cspace.copy<cap::Frame>(own_.frame.address(), rights::kRead | rights::kDerive);
     auto bell = handles_.doorbell(env.cspace), tomb = handles_.tombstone(env.cspace);
     auto peer = env.cspace.empty<cap::Frame>();
@@ -99,7 +108,8 @@ Status Connection::try_connect() {
     buffer.caps[0] = grant->address();
     buffer.caps[1] = bell->address();
     buffer.caps[2] = tomb->address();
-    buffer.move = 7;  // moved, so that the service's copy is the only one: its tombstone is the service's life
+    buffer.move =
+        7;  // moved, so that the service's copy is the only one: its tombstone is the service's life
     Expected<cap::Cap<cap::Frame>> pool_grant;
     if (pool_) {
         pool_grant = env.cspace.copy<cap::Frame>(pool_.address(), pool_rights);
@@ -113,13 +123,16 @@ Status Connection::try_connect() {
     buffer.receive_slots[2] = peer_tomb->address();
 
     const auto answer = cap::sys::ipc_call(
-        endpoint_, {abi::MessageTag{abi::kConnect, 3, caps}, {kVersion, options_.region_bits, options_.pool_bits, 0}});
+        endpoint_,
+        {abi::MessageTag{abi::kConnect, 3, caps}, {kVersion, options_.region_bits, options_.pool_bits, 0}});
     if (!answer.ok()) return answer.status;
     if (answer.tag.label() != abi::kConnect) return Status::BadArgument;
     if (answer.w[0] != 0) return static_cast<Status>(answer.w[0]);
-    if (answer.tag.caps() < 3 || answer.w[1] < kMinRegionBits || answer.w[1] > kMaxRegionBits) return Status::BadArgument;
+    if (answer.tag.caps() < 3 || answer.w[1] < kMinRegionBits || answer.w[1] > kMaxRegionBits)
+        return Status::BadArgument;
 
-    auto region = PeerRegion::accept(env, std::move(*peer), static_cast<unsigned>(answer.w[1]), abi::map::kRead);
+    auto region =
+        PeerRegion::accept(env, std::move(*peer), static_cast<unsigned>(answer.w[1]), abi::map::kRead);
     if (!region) return region.error() == Status::NoCapability ? Status::PeerGone : region.error();
     peer_ = std::move(*region);
     doorbell_ = std::make_unique<NotificationDoorbell>(std::move(*peer_bell), std::move(*peer_tomb));

@@ -9,7 +9,8 @@
 namespace bulkhead::ring {
 
 bool register_peer_access() {
-    return runtime::register_fixup(bulkhead_peer_access_start, bulkhead_peer_access_end, bulkhead_peer_access_landing);
+    return runtime::register_fixup(bulkhead_peer_access_start, bulkhead_peer_access_end,
+                                   bulkhead_peer_access_landing);
 }
 
 Expected<Hub> Hub::create(cap::Environment& env) {
@@ -29,7 +30,9 @@ std::optional<unsigned> Hub::take_bit() {
 
 // A free one, else the least used of its kind, else (all bits are of the other kind) the least used of all.
 unsigned Hub::share_bit(Use use) {
-    const auto rank = [&](unsigned bit) { return users_[bit] == 0 ? 0u : (use_[bit] == use ? 0u : 1u << 16) + users_[bit]; };
+    const auto rank = [&](unsigned bit) {
+        return users_[bit] == 0 ? 0u : (use_[bit] == use ? 0u : 1u << 16) + users_[bit];
+    };
     unsigned best = 0;
     for (unsigned bit = 1; bit < kBits; ++bit)
         if (rank(bit) < rank(best)) best = bit;
@@ -75,7 +78,8 @@ Expected<OwnRegion> OwnRegion::create(cap::Environment& env, unsigned bits) {
     return OwnRegion{std::move(*frame), std::move(*mapping)};
 }
 
-Expected<PeerRegion> PeerRegion::accept(cap::Environment& env, cap::Cap<cap::Frame> received, unsigned bits, uint64_t flags) {
+Expected<PeerRegion> PeerRegion::accept(cap::Environment& env, cap::Cap<cap::Frame> received, unsigned bits,
+                                        uint64_t flags) {
     const auto id = cap::sys::cap_identify(received.address());
     if (!id.ok()) return std::unexpected{id.status};
     if (id.type != cap::ObjectType::Frame) return std::unexpected{cap::Status::WrongType};
@@ -85,6 +89,8 @@ Expected<PeerRegion> PeerRegion::accept(cap::Environment& env, cap::Cap<cap::Fra
     return PeerRegion{std::move(received), std::move(*mapping)};
 }
 
-bool PeerRegion::alive() const { return cap::sys::cap_identify(frame.address()).ok(); }
+bool PeerRegion::alive() const {
+    return cap::sys::cap_identify(frame.address()).ok();
+}
 
 }  // namespace bulkhead::ring

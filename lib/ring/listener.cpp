@@ -12,11 +12,17 @@ using cap::CapAddr;
 using cap::Status;
 
 Listener::Listener(Hub& hub, CapAddr accept, Service& service, ListenOptions options, CapAddr thread)
-    : hub_{hub}, accept_{accept}, service_{service}, options_{options}, tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {
+    : hub_{hub},
+      accept_{accept},
+      service_{service},
+      options_{options},
+      tomb_bit_{hub.share_bit(Hub::Use::Tomb)} {
     bound_ = cap::sys::thread_set(thread, abi::ThreadSlot::BoundNotification, hub.notification());
     auto reply = hub.env().memory.create<cap::Reply>();
-    if (reply) reply_ = std::move(*reply);
-    else bound_ = reply.error();
+    if (reply)
+        reply_ = std::move(*reply);
+    else
+        bound_ = reply.error();
 }
 
 Listener::~Listener() {
@@ -31,30 +37,37 @@ Client* Listener::find(uint64_t badge) {
     return found == clients_.end() ? nullptr : &*found;
 }
 
-void Listener::disconnect(Client& client, CloseReason why) { client.channel_->close(why); }
+void Listener::disconnect(Client& client, CloseReason why) {
+    client.channel_->close(why);
+}
 
-// ---- accepting -------------------------------------------------------------------------------------------------------
+// ---- accepting -------------------------------------------------------------------------------------------
 
-void Listener::answer(Status status, uint64_t region_bits, CapAddr region, CapAddr doorbell, CapAddr tombstone) {
+void Listener::answer(Status status, uint64_t region_bits, CapAddr region, CapAddr doorbell,
+                      CapAddr tombstone) {
     abi::IpcBuffer& buffer = cap::ipc_buffer();
     const unsigned caps = status == Status::Ok ? 3 : 0;
     buffer.caps[0] = region;
     buffer.caps[1] = doorbell;
     buffer.caps[2] = tombstone;
     buffer.move = 7;
-    cap::drop(cap::sys::ipc_reply(
-        reply_.address(), {abi::MessageTag{abi::kConnect, 2, caps}, {static_cast<uint64_t>(status), region_bits, 0, 0}}));
+    cap::drop(cap::sys::ipc_reply(reply_.address(), {abi::MessageTag{abi::kConnect, 2, caps},
+                                                     {static_cast<uint64_t>(status), region_bits, 0, 0}}));
 }
 
-// Every received capability is checked by type and size before use; whatever is left over ends with its handle.
+// Every received capability is checked by type and size before use; whatever is left over ends with its
+// handle.
 Expected<Client*> Listener::open_client(uint64_t badge, const cap::IpcResult& request) {
     cap::Environment& env = hub_.env();
     const uint64_t region_bits = request.w[1], pool_bits = request.w[2];
     const unsigned received = request.tag.caps();
-    if (request.tag.label() != abi::kConnect || request.w[0] != kVersion) return std::unexpected{Status::Unsupported};
-    if (received < 3 || region_bits < kMinRegionBits || region_bits > std::min(options_.max_region_bits, kMaxRegionBits))
+    if (request.tag.label() != abi::kConnect || request.w[0] != kVersion)
+        return std::unexpected{Status::Unsupported};
+    if (received < 3 || region_bits < kMinRegionBits ||
+        region_bits > std::min(options_.max_region_bits, kMaxRegionBits))
         return std::unexpected{Status::BadArgument};
-    if (pool_bits && (received < 4 || pool_bits > options_.max_pool_bits)) return std::unexpected{Status::BadArgument};
+    if (pool_bits && (received < 4 || pool_bits > options_.max_pool_bits))
+        return std::unexpected{Status::BadArgument};
     if (Client* former = find(badge)) {
         former->channel_->close(CloseReason::Requested);
         sweep();
@@ -93,7 +106,8 @@ Expected<Client*> Listener::open_client(uint64_t badge, const cap::IpcResult& re
     client.pool_region_ = std::move(pool);
     if (pool_bits) client.pool_ = {client.pool_region_.mapping.data(), client.pool_region_.mapping.bytes()};
     client.pool_writable_ = writable;
-    client.doorbell_ = std::make_unique<NotificationDoorbell>(std::move(incoming_bell_), std::move(incoming_tomb_));
+    client.doorbell_ =
+        std::make_unique<NotificationDoorbell>(std::move(incoming_bell_), std::move(incoming_tomb_));
     client.channel_ = std::make_unique<Channel>(client.own_.bytes(), client.peer_.bytes(), *client.doorbell_);
     return &client;
 }
@@ -125,12 +139,14 @@ bool Listener::prepare_receive() {
     incoming_bell_ = {};
     incoming_tomb_ = {};
     incoming_pool_ = {};
-    fresh_ = renew(incoming_region_, cspace.empty<cap::Frame>()) && renew(incoming_bell_, cspace.empty<cap::Notification>()) &&
-             renew(incoming_tomb_, cspace.empty<cap::Notification>()) && renew(incoming_pool_, cspace.empty<cap::Frame>());
+    fresh_ = renew(incoming_region_, cspace.empty<cap::Frame>()) &&
+             renew(incoming_bell_, cspace.empty<cap::Notification>()) &&
+             renew(incoming_tomb_, cspace.empty<cap::Notification>()) &&
+             renew(incoming_pool_, cspace.empty<cap::Frame>());
     return fresh_;
 }
 
-// ---- turns -----------------------------------------------------------------------------------------------------------
+// ---- turns -----------------------------------------------------------------------------------------------
 
 Status Listener::turn(uint64_t deadline_tsc) {
     if (bound_ != Status::Ok) return bound_;
@@ -160,7 +176,8 @@ Status Listener::turn(uint64_t deadline_tsc) {
         if (rang || client.more_ || !client.pending_.empty()) serve(client, rang);
     }
     sweep();
-    if (clients_.size() > 1) clients_.splice(clients_.end(), clients_, clients_.begin());  // nobody is always first
+    if (clients_.size() > 1)
+        clients_.splice(clients_.end(), clients_, clients_.begin());  // nobody is always first
     return Status::Ok;
 }
 
@@ -192,12 +209,15 @@ void Listener::serve(Client& client, bool rang) {
     }
 }
 
-// A tombstone's bit says that a client died, not which; its region's end says which, a moment later. So the regions are looked at now and,
-// ever less often, for a second. A client that nobody finds that way is found when its region is next read.
+// A tombstone's bit says that a client died, not which; its region's end says which, a moment later. So the
+// regions are looked at now and, ever less often, for a second. A client that nobody finds that way is found
+// when its region is next read.
 void Listener::look_for_the_dead(bool rung) {
     constexpr uint64_t kFirst = 1000, kLast = 512'000;
-    if (rung) suspect_us_ = kFirst;
-    else if (look_at_ > cap::read_tsc()) return;
+    if (rung)
+        suspect_us_ = kFirst;
+    else if (look_at_ > cap::read_tsc())
+        return;
     for (Client& client : clients_)
         if (client.channel_->open() && !client.peer_.alive()) client.channel_->close(CloseReason::PeerGone);
     const bool again = suspect_us_ <= kLast && !clients_.empty();

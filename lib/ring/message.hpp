@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cap'n Proto over a Channel: one message is one segment, built in place in the ring and read from a private copy, with
-// limits. Exceptions of capnp/kj end here: a message that does not fit or does not parse is an Io value.
+// Cap'n Proto over a Channel: one message is one segment, built in place in the ring and read from a private
+// copy, with limits. Exceptions of capnp/kj end here: a message that does not fit or does not parse is an Io
+// value.
 //
 //     ring::send<console::ToService>(channel, 16, [&](auto message) { message.initLog().setRead(…); });
 //     ring::receive<console::ToClient>(channel, [&](auto message) { …; return true; });
@@ -13,7 +14,8 @@
 
 namespace bulkhead::ring {
 
-// A message of exactly one segment, in memory that is somebody else's and zeroed. Asking for a second segment throws.
+// A message of exactly one segment, in memory that is somebody else's and zeroed. Asking for a second segment
+// throws.
 class OneSegmentBuilder final : public capnp::MessageBuilder {
   public:
     explicit OneSegmentBuilder(std::span<uint64_t> words) : words_{words} {}
@@ -43,12 +45,13 @@ Io send(Channel& channel, size_t max_words, Fill&& fill) {
     return channel.open() ? Io::Ok : Io::Closed;
 }
 
-// Hands the root reader of received words to `handle`, which returns false to refuse the message. A refused or malformed
-// message closes the channel. (Listener hands out such words.)
+// Hands the root reader of received words to `handle`, which returns false to refuse the message. A refused
+// or malformed message closes the channel. (Listener hands out such words.)
 template <typename Root, typename Handle>
 Io parse(Channel& channel, std::span<const uint64_t> words, Handle&& handle) {
     try {
-        const kj::ArrayPtr<const capnp::word> segment{reinterpret_cast<const capnp::word*>(words.data()), words.size()};
+        const kj::ArrayPtr<const capnp::word> segment{reinterpret_cast<const capnp::word*>(words.data()),
+                                                      words.size()};
         const kj::ArrayPtr<const capnp::word> segments[1] = {segment};
         capnp::SegmentArrayMessageReader reader{segments, reader_options(words.size())};
         if (handle(reader.getRoot<Root>())) return Io::Ok;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only two ways to read memory that a peer may take away. A fault inside them continues at their landing and returns
-// false: their code is the thread's fix-up range. Each address is read exactly once. Thread-safe.
+// The only two ways to read memory that a peer may take away. A fault inside them continues at their landing
+// and returns false: their code is the thread's fix-up range. Each address is read exactly once. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,9 @@ extern const char bulkhead_peer_access_start[], bulkhead_peer_access_end[], bulk
 
 namespace bulkhead::ring {
 
-[[nodiscard]] inline bool load_index(const void* word, uint64_t& out) { return bulkhead_peer_load(word, &out) == 0; }
+[[nodiscard]] inline bool load_index(const void* word, uint64_t& out) {
+    return bulkhead_peer_load(word, &out) == 0;
+}
 [[nodiscard]] inline bool copy_in(void* to, const void* from, size_t words) {
     return bulkhead_peer_copy(to, from, words) == 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The small calls: identity, files that do not exist, limits, randomness. See call_table.S for which number is whose.
+// The small calls: identity, files that do not exist, limits, randomness. See call_table.S for which number
+// is whose.
 #include "lib/cap/clock.hpp"
 #include "lib/runtime/frames.hpp"
 #include "lib/runtime/native_calls.hpp"
@@ -30,7 +31,8 @@ struct Sysinfo {
 };
 
 void copy_text(char* to, const char* from) {
-    while ((*to++ = *from++)) {}
+    while ((*to++ = *from++)) {
+    }
 }
 
 uint64_t free_memory() {
@@ -82,21 +84,41 @@ uint64_t weak_random() {
 
 extern "C" {
 
-int64_t call_zero() { return 0; }
-int64_t call_one() { return 1; }
-int64_t call_no_file() { return kNoEntry; }
-int64_t call_read() { return 0; }  // end of file: input comes by a ring
-int64_t call_close() { return 0; }
-int64_t call_lseek() { return kSeekPipe; }
-int64_t call_ioctl() { return kNotTty; }
-int64_t call_fcntl(uint64_t fd) { return fd > 2 ? int64_t{kBadFile} : 2; }
-int64_t call_prctl(uint64_t what) { return what == 15 ? 0 : int64_t{kInvalid}; }  // PR_SET_NAME
+int64_t call_zero() {
+    return 0;
+}
+int64_t call_one() {
+    return 1;
+}
+int64_t call_no_file() {
+    return kNoEntry;
+}
+int64_t call_read() {
+    return 0;
+}  // end of file: input comes by a ring
+int64_t call_close() {
+    return 0;
+}
+int64_t call_lseek() {
+    return kSeekPipe;
+}
+int64_t call_ioctl() {
+    return kNotTty;
+}
+int64_t call_fcntl(uint64_t fd) {
+    return fd > 2 ? int64_t{kBadFile} : 2;
+}
+int64_t call_prctl(uint64_t what) {
+    return what == 15 ? 0 : int64_t{kInvalid};
+}  // PR_SET_NAME
 int64_t call_yield() {
     cap::drop(sys::yield());
     return 0;
 }
 
-int64_t call_fstat(uint64_t fd, Stat* out) { return character_device(fd, *out); }
+int64_t call_fstat(uint64_t fd, Stat* out) {
+    return character_device(fd, *out);
+}
 int64_t call_newfstatat(uint64_t fd, const char* path, Stat* out, uint64_t) {
     return path && *path ? int64_t{kNoEntry} : character_device(fd, *out);
 }
@@ -136,11 +158,15 @@ int64_t call_uname(char* out) {
 
 static int64_t limit(uint64_t resource, Limit* out) {
     constexpr uint64_t kStack = 3, kStackBytes = 256 * 1024;  // thread stacks: committed whole, so small
-    if (out && resource == kStack) *out = {kStackBytes, kStackBytes};
-    else if (out) *out = {~uint64_t{0}, ~uint64_t{0}};
+    if (out && resource == kStack)
+        *out = {kStackBytes, kStackBytes};
+    else if (out)
+        *out = {~uint64_t{0}, ~uint64_t{0}};
     return 0;
 }
-int64_t call_getrlimit(uint64_t resource, Limit* out) { return limit(resource, out); }
+int64_t call_getrlimit(uint64_t resource, Limit* out) {
+    return limit(resource, out);
+}
 int64_t call_prlimit(uint64_t, uint64_t resource, const Limit* wanted, Limit* out) {
     return wanted ? int64_t{kPerm} : limit(resource, out);
 }

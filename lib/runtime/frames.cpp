@@ -5,7 +5,7 @@ namespace bulkhead::runtime {
 
 namespace {
 
-constexpr unsigned kMaxOrder = 9;             // 2 MiB
+constexpr unsigned kMaxOrder = 9;  // 2 MiB
 constexpr uint32_t kMaxSlots = 1u << 14;
 
 struct Chunk {
@@ -14,19 +14,19 @@ struct Chunk {
     uint16_t pages, free;
 };
 constexpr unsigned kChunksPerBlock = abi::kPageSize / sizeof(Chunk);
-constexpr unsigned kMaxBlocks = 128;          // 3584 chunks, 7 GiB
+constexpr unsigned kMaxBlocks = 128;  // 3584 chunks, 7 GiB
 
 struct Frames {
     Chunk first_block[4];
     Chunk* block[kMaxBlocks];
     uint32_t chunks;
-    CapAddr objects;                          // Untyped for kernel objects
-    CapAddr slab;                             // see break_slab()
-    unsigned slab_next, slab_end;             // size in bits of its next chunk; of itself
+    CapAddr objects;               // Untyped for kernel objects
+    CapAddr slab;                  // see break_slab()
+    unsigned slab_next, slab_end;  // size in bits of its next chunk; of itself
     uint64_t slot_bits[kMaxSlots / 64];
     uint32_t slots, slots_used, slot_hint;
     uint64_t held, committed;
-    uint64_t metadata_next;                   // address
+    uint64_t metadata_next;  // address
 };
 constinit Frames frames{};
 
@@ -46,7 +46,8 @@ Status retype_any(abi::ObjectType type, unsigned bits, CapAddr slot) {
     return Status::OutOfMemory;
 }
 
-// Books for the next chunk. Asked for while the newest chunk has room, so that a page for them is always there.
+// Books for the next chunk. Asked for while the newest chunk has room, so that a page for them is always
+// there.
 bool prepare_books() {
     if (frames.chunks < 4) return true;
     const uint32_t block = (frames.chunks - 4) / kChunksPerBlock;
@@ -118,7 +119,7 @@ bool mark(Chunk& chunk, unsigned page, unsigned pages, bool used) {
 
 }  // namespace
 
-// ---- slots -----------------------------------------------------------------------------------------------------------
+// ---- slots -----------------------------------------------------------------------------------------------
 
 CapAddr allocate_slot() {
     const uint32_t words = (frames.slots + 63) / 64;
@@ -140,10 +141,11 @@ void free_slot(CapAddr slot) {
     --frames.slots_used;
 }
 
-// ---- objects ---------------------------------------------------------------------------------------------------------
+// ---- objects ---------------------------------------------------------------------------------------------
 
-// An Untyped gives out memory upwards and aligned: whoever takes small and large pieces in turn loses what lies between. So everything is
-// taken by 2 MiB, and when objects need room, one such *slab* becomes a sixteenth for objects and chunks that double:
+// An Untyped gives out memory upwards and aligned: whoever takes small and large pieces in turn loses what
+// lies between. So everything is taken by 2 MiB, and when objects need room, one such *slab* becomes a
+// sixteenth for objects and chunks that double:
 //
 //      0      1/16   1/8     1/4            1/2                            1
 //     | objects | chunk | chunk | chunk      | chunk                       |
@@ -170,10 +172,14 @@ CapAddr create_object(abi::ObjectType type, uint64_t size) {
     const CapAddr slot = allocate_slot();
     if (slot.is_null()) return slot;
     for (int attempt = 0; attempt < 3; ++attempt) {
-        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
-        // What is left of the former slab becomes chunks (whose books may need objects, and so a new slab, themselves).
-        while (frames.slab_next < frames.slab_end && make_chunk(frames.slab, frames.slab_next++)) {}
-        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok) return slot;
+        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok)
+            return slot;
+        // What is left of the former slab becomes chunks (whose books may need objects, and so a new slab,
+        // themselves).
+        while (frames.slab_next < frames.slab_end && make_chunk(frames.slab, frames.slab_next++)) {
+        }
+        if (!frames.objects.is_null() && sys::retype(frames.objects, type, size, slot) == Status::Ok)
+            return slot;
         if (!break_slab()) break;
     }
     free_slot(slot);
@@ -185,19 +191,21 @@ CapAddr create_notification() {
     const CapAddr plain = create_object(abi::ObjectType::Notification, 0);
     const CapAddr badged = allocate_slot();
     if (plain.is_null() || badged.is_null()) return CapAddr{};
-    if (sys::cap_mint(badged, plain, abi::rights::kRead | abi::rights::kWrite, 1) != Status::Ok) return CapAddr{};
+    if (sys::cap_mint(badged, plain, abi::rights::kRead | abi::rights::kWrite, 1) != Status::Ok)
+        return CapAddr{};
     cap::drop(sys::cap_delete(plain));  // the badged one keeps the object alive
     free_slot(plain);
     return badged;
 }
 
-// ---- granules --------------------------------------------------------------------------------------------------------
+// ---- granules --------------------------------------------------------------------------------------------
 
 bool mint_granule(Granule& granule) {
     granule.slot = allocate_slot();
     if (granule.slot.is_null()) return false;
     constexpr uint8_t rights = abi::rights::kRead | abi::rights::kWrite | abi::rights::kDerive;
-    if (sys::frame_mint(granule.slot, chunk_at(granule.chunk).frame, rights, uint64_t{granule.page} << abi::kPageBits,
+    if (sys::frame_mint(granule.slot, chunk_at(granule.chunk).frame, rights,
+                        uint64_t{granule.page} << abi::kPageBits,
                         abi::kPageBits + granule.order) == Status::Ok)
         return true;
     free_slot(granule.slot);
@@ -216,7 +224,8 @@ bool take_granule(unsigned order, Granule& out, bool& dirty) {
             Chunk& chunk = chunk_at(i);
             const int page = find_run(chunk, order);
             if (page < 0) continue;
-            out = {CapAddr{}, static_cast<uint16_t>(i), static_cast<uint16_t>(page), static_cast<uint8_t>(order)};
+            out = {CapAddr{}, static_cast<uint16_t>(i), static_cast<uint16_t>(page),
+                   static_cast<uint8_t>(order)};
             if (!mint_granule(out)) return false;
             dirty = mark(chunk, out.page, 1u << order, true);
             frames.committed += abi::kPageSize << order;
@@ -233,7 +242,7 @@ void give_granule(const Granule& granule) {
     frames.committed -= abi::kPageSize << granule.order;
 }
 
-// ---- the personality's own memory -------------------------------------------------------------------------------------------
+// ---- the personality's own memory ------------------------------------------------------------------------
 
 void* allocate_metadata(unsigned bits, CapAddr* frame) {
     Granule granule;
@@ -258,11 +267,14 @@ bool frames_initialise() {
     const abi::SlotRange image = state.start->image_frames;  // they are in slots 1.. already
     frames.slots_used = image.count ? image.first + image.count : 1;
     if (frames.slots_used + 64 > frames.slots) return false;
-    for (uint32_t i = 0; i < frames.slots_used; ++i) frames.slot_bits[i / 64] |= uint64_t{1} << (i % 64);  // slot 0 stays empty
+    for (uint32_t i = 0; i < frames.slots_used; ++i)
+        frames.slot_bits[i / 64] |= uint64_t{1} << (i % 64);  // slot 0 stays empty
     frames.metadata_next = state.start->runtime_window.base + state.start->runtime_window.size / 2;
     return state.start->runtime_untyped.count > 0 && slots >= 64;
 }
 
-FrameUse frame_use() { return {frames.committed, frames.held, frames.slots_used, frames.slots}; }
+FrameUse frame_use() {
+    return {frames.committed, frames.held, frames.slots_used, frames.slots};
+}
 
 }  // namespace bulkhead::runtime

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the program writes to its standard output and error goes to the kernel log, line by line: pieces of a line are kept
-// until its end, so that lines of different domains do not mix.
+// What the program writes to its standard output and error goes to the kernel log, line by line: pieces of a
+// line are kept until its end, so that lines of different domains do not mix.
 #include "lib/runtime/state.hpp"
 
 namespace bulkhead::runtime {

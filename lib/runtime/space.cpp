@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program's address space: mmap, munmap, mprotect, mremap, madvise, brk.
 //
-// PROT_NONE only reserves. Memory is committed when it becomes accessible, as granules (frames.hpp), and given back when it
-// is unmapped. The program's own image and stack were mapped by the loader: calls on them succeed without effect, but for
-// mprotect of the image's first writable pages (StartInfo::image_frames), where RELRO lies.
+// PROT_NONE only reserves. Memory is committed when it becomes accessible, as granules (frames.hpp), and
+// given back when it is unmapped. The program's own image and stack were mapped by the loader: calls on them
+// succeed without effect, but for mprotect of the image's first writable pages (StartInfo::image_frames),
+// where RELRO lies.
 //
 //      window.base         + 2 GiB                    + 8 GiB           half of the window
 //     | brk               | mmap                     |                 | the personality's own
@@ -18,14 +19,15 @@ namespace {
 constexpr uint64_t kPage = abi::kPageSize;
 constexpr uint64_t kBrkBytes = 2ull << 30, kSpaceBytes = 8ull << 30;
 constexpr uint64_t kBrkStep = 64 * 1024;  // brk grows by small steps: fewer, larger granules
-// 1 MiB: a granule of 2 MiB would be mapped without a leaf table, and giving back a part of it would need memory first.
+// 1 MiB: a granule of 2 MiB would be mapped without a leaf table, and giving back a part of it would need
+// memory first.
 constexpr unsigned kMaxOrder = 8;
 
 // One word per page; 0: not committed. All pages of a granule have the granule's word.
 struct Entry {
     uint16_t slot;
     uint16_t chunk;
-    uint16_t page;   // of the granule's start in its chunk
+    uint16_t page;  // of the granule's start in its chunk
     uint8_t order;
     uint8_t access;  // 0: kept but unmapped
 };
@@ -47,7 +49,9 @@ struct Space {
 };
 constinit Space space{};
 
-uint64_t round_up(uint64_t v, uint64_t to) { return (v + to - 1) & ~(to - 1); }
+uint64_t round_up(uint64_t v, uint64_t to) {
+    return (v + to - 1) & ~(to - 1);
+}
 
 Entry* entry_of(uint64_t page, bool make) {
     Entry*& leaf = space.leaf[page / kLeafEntries];
@@ -64,7 +68,9 @@ Granule granule_of(const Entry& e) {
     return {CapAddr{state.start->runtime_cnode, e.slot}, e.chunk, e.page, e.order};
 }
 
-uint64_t address_of(uint64_t page) { return space.base + page * kPage; }
+uint64_t address_of(uint64_t page) {
+    return space.base + page * kPage;
+}
 
 void set_entries(uint64_t page, const Granule& g, uint8_t access) {
     for (uint64_t i = 0; i < uint64_t{1} << g.order; ++i)
@@ -75,10 +81,12 @@ void clear_entries(uint64_t page, unsigned order) {
     for (uint64_t i = 0; i < uint64_t{1} << order; ++i) *entry_of(page + i, false) = {};
 }
 
-// ---- granules of the address space --------------------------------------------------------------------------------------
+// ---- granules of the address space -----------------------------------------------------------------------
 
 // Where the granule that covers `page` begins.
-uint64_t granule_start(uint64_t page, const Entry& e) { return page & ~((uint64_t{1} << e.order) - 1); }
+uint64_t granule_start(uint64_t page, const Entry& e) {
+    return page & ~((uint64_t{1} << e.order) - 1);
+}
 
 bool commit_one(uint64_t page, unsigned order, uint8_t access) {
     // Both ends' leaves first: nothing is taken that cannot be entered.
@@ -101,8 +109,8 @@ bool commit_one(uint64_t page, unsigned order, uint8_t access) {
     return true;
 }
 
-// The granule at `page` becomes two of half its size, with the same contents. False: no slots; nothing changed.
-// Its leaf table is there (kMaxOrder), so mapping the halves needs no memory.
+// The granule at `page` becomes two of half its size, with the same contents. False: no slots; nothing
+// changed. Its leaf table is there (kMaxOrder), so mapping the halves needs no memory.
 bool split(uint64_t page) {
     const Entry whole = *entry_of(page, false);
     const Granule g = granule_of(whole);
@@ -124,7 +132,8 @@ bool split(uint64_t page) {
     return true;
 }
 
-// Calls visit(start page, entry) for every granule that touches [page, page + pages), after splitting those that stick out.
+// Calls visit(start page, entry) for every granule that touches [page, page + pages), after splitting those
+// that stick out.
 template <typename Visit>
 bool for_granules(uint64_t page, uint64_t pages, Visit visit) {
     const uint64_t end = page + pages;
@@ -188,7 +197,7 @@ bool protect(uint64_t page, uint64_t pages, uint8_t access) {
     });
 }
 
-// ---- free addresses ------------------------------------------------------------------------------------------------------
+// ---- free addresses --------------------------------------------------------------------------------------
 
 Extent* new_extent() {
     if (!space.spare) {
@@ -246,7 +255,8 @@ bool claim_addresses(uint64_t start, uint64_t pages) {
             e.next = tail;
             return true;
         }
-        if (e.start < start) e.pages = start - e.start;
+        if (e.start < start)
+            e.pages = start - e.start;
         else if (e_end > end) {
             e.start = end;
             e.pages = e_end - end;
@@ -283,7 +293,9 @@ constexpr uint64_t kMmapFirst = kBrkBytes / kPage;
 enum : uint64_t { kProtRead = 1, kProtWrite = 2, kProtExec = 4, kMapFixed = 0x10, kMapAnonymous = 0x20 };
 
 uint8_t access_of(uint64_t prot) {
-    return static_cast<uint8_t>((prot & kProtWrite) ? abi::map::kRead | abi::map::kWrite : (prot & kProtRead) ? abi::map::kRead : 0);
+    return static_cast<uint8_t>((prot & kProtWrite)  ? abi::map::kRead | abi::map::kWrite
+                                : (prot & kProtRead) ? abi::map::kRead
+                                                     : 0);
 }
 
 }  // namespace
@@ -301,18 +313,21 @@ Status map_frame(CapAddr frame, uint64_t address, uint64_t flags) {
     for (int levels = 0; levels < 5; ++levels) {
         const cap::Result r = sys::frame_map(root, frame, address, flags);
         if (r.status != Status::NoPageTable) return r.status;
-        const CapAddr table = create_object(
-            abi::ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(r.r0)));
+        const CapAddr table =
+            create_object(abi::ObjectType::PageTable,
+                          abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(r.r0)));
         if (table.is_null()) return Status::OutOfMemory;
         const uint64_t span = uint64_t{1} << (12 + 9 * r.r0);  // a table of level 1 covers 2 MiB
-        if (const Status status = sys::table_map(root, table, address & ~(span - 1)); status != Status::Ok) return status;
+        if (const Status status = sys::table_map(root, table, address & ~(span - 1)); status != Status::Ok)
+            return status;
     }
     return Status::NoPageTable;
 }
 
-// ---- the calls ---------------------------------------------------------------------------------------------------------------
+// ---- the calls -------------------------------------------------------------------------------------------
 
-extern "C" int64_t call_mmap(uint64_t address, uint64_t bytes, uint64_t prot, uint64_t flags, int64_t fd, uint64_t) {
+extern "C" int64_t call_mmap(uint64_t address, uint64_t bytes, uint64_t prot, uint64_t flags, int64_t fd,
+                             uint64_t) {
     if (bytes == 0) return kInvalid;
     if (bytes > kSpaceBytes) return kNoMemory;
     if (!(flags & kMapAnonymous) || static_cast<int32_t>(fd) >= 0) return kNoDevice;
@@ -343,8 +358,8 @@ extern "C" int64_t call_munmap(uint64_t address, uint64_t bytes) {
     return free_addresses(page, pages) ? 0 : int64_t{kNoMemory};
 }
 
-// The image's first writable pages: what the loader made read-only after relocation really becomes so. Other pages of the image and
-// the main stack stay as they are.
+// The image's first writable pages: what the loader made read-only after relocation really becomes so. Other
+// pages of the image and the main stack stay as they are.
 static Status protect_image(uint64_t address, uint64_t bytes, uint8_t access) {
     const uint64_t base = state.start->image_frames_base;
     for (uint32_t i = 0; i < state.start->image_frames.count; ++i) {
@@ -372,7 +387,8 @@ extern "C" int64_t call_mprotect(uint64_t address, uint64_t bytes, uint64_t prot
     return access == 0 || commit(page, pages, access) ? 0 : int64_t{kNoMemory};
 }
 
-extern "C" int64_t call_mremap(uint64_t address, uint64_t old_bytes, uint64_t new_bytes, uint64_t, uint64_t, uint64_t) {
+extern "C" int64_t call_mremap(uint64_t address, uint64_t old_bytes, uint64_t new_bytes, uint64_t, uint64_t,
+                               uint64_t) {
     const uint64_t from = round_up(old_bytes, kPage), to = round_up(new_bytes, kPage);
     if (to == 0 || to > from) return kNoMemory;  // glibc then copies
     if (to < from) {
@@ -389,7 +405,8 @@ extern "C" int64_t call_madvise(uint64_t address, uint64_t bytes, uint64_t advic
     if (!in_space(address, bytes, page, pages)) return kInvalid;
     for (uint64_t p = page; p < page + pages; ++p) {
         const Entry* e = entry_of(p, false);
-        if (e && e->slot && (e->access & abi::map::kWrite)) zero_words(reinterpret_cast<void*>(address_of(p)), kPage);
+        if (e && e->slot && (e->access & abi::map::kWrite))
+            zero_words(reinterpret_cast<void*>(address_of(p)), kPage);
     }
     return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first code that runs in a stub domain: finds StartInfo in the auxiliary vector, prepares itself, and says where the
-// program begins. Plus the four functions that a compiler may call without being asked.
+// The first code that runs in a stub domain: finds StartInfo in the auxiliary vector, prepares itself, and
+// says where the program begins. Plus the four functions that a compiler may call without being asked.
 #include <initializer_list>
 
 #include "lib/runtime/state.hpp"
@@ -50,14 +50,17 @@ extern "C" uint64_t personality_initialise(const uint64_t* stack) {
         if (at[0] == abi::kAtBulkhead) state.start = reinterpret_cast<const abi::StartInfo*>(at[1]);
     }
     if (state.start && state.start->magic != abi::kStartMagic) state.start = nullptr;
-    if (!state.start || state.program_entry == 0) give_up("personality: the auxiliary vector lacks AT_ENTRY\n");
+    if (!state.start || state.program_entry == 0)
+        give_up("personality: the auxiliary vector lacks AT_ENTRY\n");
     state.kernel = reinterpret_cast<const abi::KernelInfo*>(state.start->kernel_info);
     state.fault_endpoint = find("fault");
     state.exit_endpoint = find("exit");
     clock_initialise();
     space_initialise();
-    if (!frames_initialise()) give_up("personality: StartInfo gives no Untyped, or a CNode of less than 64 slots\n");
-    if (!make_locks() || !threads_initialise()) give_up("personality: there is no memory for its first objects\n");
+    if (!frames_initialise())
+        give_up("personality: StartInfo gives no Untyped, or a CNode of less than 64 slots\n");
+    if (!make_locks() || !threads_initialise())
+        give_up("personality: there is no memory for its first objects\n");
     return state.program_entry;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The personality's own state: one per domain, in the blob's private writable segment. Internal to lib/runtime.
+// The personality's own state: one per domain, in the blob's private writable segment. Internal to
+// lib/runtime.
 #pragma once
 
 #include "abi/bootinfo.hpp"
@@ -15,18 +16,31 @@ namespace sys = cap::sys;
 
 // Linux error numbers, as system calls return them.
 enum Errno : int64_t {
-    kPerm = -1, kNoEntry = -2, kAgain = -11, kNoMemory = -12, kAccess = -13, kFault = -14, kInvalid = -22, kNotTty = -25,
-    kSeekPipe = -29, kNoSys = -38, kBadFile = -9, kNoDevice = -19, kTimedOut = -110, kNoProcess = -3,
+    kPerm = -1,
+    kNoEntry = -2,
+    kAgain = -11,
+    kNoMemory = -12,
+    kAccess = -13,
+    kFault = -14,
+    kInvalid = -22,
+    kNotTty = -25,
+    kSeekPipe = -29,
+    kNoSys = -38,
+    kBadFile = -9,
+    kNoDevice = -19,
+    kTimedOut = -110,
+    kNoProcess = -3,
 };
 
-// Sleeps by notification, never spins. At most one wake-up is under way at a time: only an owner signals, and the next owner
-// is the one that took the signal.
+// Sleeps by notification, never spins. At most one wake-up is under way at a time: only an owner signals, and
+// the next owner is the one that took the signal.
 class Lock {
   public:
     void initialise(CapAddr notification) { notification_ = notification; }
     void acquire() {
         if (__atomic_fetch_add(&users_, 1, __ATOMIC_ACQUIRE) == 0) return;
-        while (!sys::wait(notification_, abi::kDeadlineNever).ok()) {}
+        while (!sys::wait(notification_, abi::kDeadlineNever).ok()) {
+        }
     }
     void release() {
         if (__atomic_fetch_sub(&users_, 1, __ATOMIC_RELEASE) > 1) cap::drop(sys::signal(notification_));

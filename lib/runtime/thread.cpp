@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads: one kernel Thread, one Notification, one IPC buffer and one ThreadBlock each, made when first needed and used again:
-// a thread that ended leaves its block once the kernel has let go of it (`alive` is 0).
+// Threads: one kernel Thread, one Notification, one IPC buffer and one ThreadBlock each, made when first
+// needed and used again: a thread that ended leaves its block once the kernel has let go of it (`alive` is
+// 0).
 #include "abi/spawn.hpp"
 #include "lib/runtime/native_calls.hpp"
 #include "lib/runtime/state.hpp"
@@ -28,8 +29,12 @@ struct Saved {
 };
 
 enum : uint64_t {
-    kCloneVm = 0x100, kCloneThread = 0x10000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
-    kCloneChildClearTid = 0x200000, kCloneChildSetTid = 0x1000000,
+    kCloneVm = 0x100,
+    kCloneThread = 0x10000,
+    kCloneSetTls = 0x80000,
+    kCloneParentSetTid = 0x100000,
+    kCloneChildClearTid = 0x200000,
+    kCloneChildSetTid = 0x1000000,
 };
 
 struct Clone3 {
@@ -37,13 +42,15 @@ struct Clone3 {
 };
 
 Status set_upcall(CapAddr thread) {
-    return sys::thread_upcall(thread, reinterpret_cast<uint64_t>(personality_upcall), state.fixup_start, state.fixup_end,
-                              state.fixup_landing);
+    return sys::thread_upcall(thread, reinterpret_cast<uint64_t>(personality_upcall), state.fixup_start,
+                              state.fixup_end, state.fixup_landing);
 }
 
 bool equip(CapAddr thread, CapAddr ipc_frame) {
     using enum abi::ThreadSlot;
-    const auto set = [&](abi::ThreadSlot slot, CapAddr what) { return sys::thread_set(thread, slot, what) == Status::Ok; };
+    const auto set = [&](abi::ThreadSlot slot, CapAddr what) {
+        return sys::thread_set(thread, slot, what) == Status::Ok;
+    };
     if (!set(CSpace, CapAddr{0, abi::start::kCNode}) || !set(VSpace, CapAddr{0, abi::start::kVSpace}) ||
         !set(IpcBuffer, ipc_frame) || !set(SchedContext, CapAddr{0, abi::start::kSchedContext}))
         return false;
@@ -78,7 +85,8 @@ ThreadBlock* take_block() {
     return make_block();
 }
 
-int64_t clone(uint64_t flags, uint64_t stack, uint64_t tls, uint64_t parent_tid, uint64_t child_tid, const Saved& saved) {
+int64_t clone(uint64_t flags, uint64_t stack, uint64_t tls, uint64_t parent_tid, uint64_t child_tid,
+              const Saved& saved) {
     if (!(flags & kCloneVm) || !(flags & kCloneThread) || stack == 0) return kNoSys;
     const Locked lock{state.thread_lock};
     ThreadBlock* const block = take_block();
@@ -96,8 +104,9 @@ int64_t clone(uint64_t flags, uint64_t stack, uint64_t tls, uint64_t parent_tid,
     if (flags & kCloneChildSetTid) *reinterpret_cast<uint32_t*>(child_tid) = tid;
     uint64_t fs_base = tls;
     if (!(flags & kCloneSetTls)) asm volatile("rdfsbase %0" : "=r"(fs_base));
-    const Status status = sys::thread_start(CapAddr{block->thread}, reinterpret_cast<uint64_t>(personality_child), stack,
-                                            reinterpret_cast<uint64_t>(block), 0, fs_base);
+    const Status status =
+        sys::thread_start(CapAddr{block->thread}, reinterpret_cast<uint64_t>(personality_child), stack,
+                          reinterpret_cast<uint64_t>(block), 0, fs_base);
     if (status != Status::Ok) {
         block->used = false;
         __atomic_store_n(&block->alive, 0, __ATOMIC_RELEASE);
@@ -132,8 +141,11 @@ bool threads_initialise() {
         if (b->used && CapAddr{b->thread} != self) cap::drop(sys::thread_suspend(CapAddr{b->thread}));
     flush_output();
     if (!state.exit_endpoint.is_null()) {
-        cap::drop(sys::ipc_call(state.exit_endpoint, {abi::MessageTag{abi::kExitLabel, 1, 0}, {status, 0, 0, 0}}).status);
-        // Nobody answers this call; it returns when the supervisor is on another CPU. A fault reaches it from everywhere.
+        cap::drop(
+            sys::ipc_call(state.exit_endpoint, {abi::MessageTag{abi::kExitLabel, 1, 0}, {status, 0, 0, 0}})
+                .status);
+        // Nobody answers this call; it returns when the supervisor is on another CPU. A fault reaches it from
+        // everywhere.
         asm volatile("ud2" : : "a"(abi::kExitLabel), "D"(status));
     }
     for (;;) cap::drop(sys::thread_exit(0, CapAddr{}));
@@ -141,11 +153,13 @@ bool threads_initialise() {
 
 extern "C" {
 
-int64_t call_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid, uint64_t tls, const Saved* saved) {
+int64_t call_clone(uint64_t flags, uint64_t stack, uint64_t parent_tid, uint64_t child_tid, uint64_t tls,
+                   const Saved* saved) {
     return clone(flags, stack, tls, parent_tid, child_tid, *saved);
 }
 
-int64_t call_clone3(const Clone3* arguments, uint64_t bytes, uint64_t, uint64_t, uint64_t, const Saved* saved) {
+int64_t call_clone3(const Clone3* arguments, uint64_t bytes, uint64_t, uint64_t, uint64_t,
+                    const Saved* saved) {
     if (bytes < sizeof(Clone3)) return kInvalid;
     const Clone3 a = *arguments;
     return clone(a.flags, a.stack + a.stack_size, a.tls, a.parent_tid, a.child_tid, *saved);
@@ -167,16 +181,24 @@ int64_t call_clone3(const Clone3* arguments, uint64_t bytes, uint64_t, uint64_t,
     for (;;) cap::drop(sys::thread_exit(reinterpret_cast<uint64_t>(&block.alive), CapAddr{}));
 }
 
-int64_t call_exit_group(uint64_t status) { end_domain(status & 0xff); }
+int64_t call_exit_group(uint64_t status) {
+    end_domain(status & 0xff);
+}
 
 static int64_t signal(uint64_t number) {
     if (number == 0) return 0;
     end_domain(128 + (number & 0x7f));
 }
-int64_t call_tgkill(uint64_t, uint64_t, uint64_t number) { return signal(number); }
-int64_t call_kill(uint64_t pid, uint64_t number) { return pid <= 1 ? signal(number) : int64_t{kNoProcess}; }
+int64_t call_tgkill(uint64_t, uint64_t, uint64_t number) {
+    return signal(number);
+}
+int64_t call_kill(uint64_t pid, uint64_t number) {
+    return pid <= 1 ? signal(number) : int64_t{kNoProcess};
+}
 
-int64_t call_gettid() { return current().tid; }
+int64_t call_gettid() {
+    return current().tid;
+}
 
 int64_t call_set_tid_address(uint64_t address) {
     current().clear_tid = address;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the GS base of every thread points to. The first two words are an interface: lib/cap reads `ipc_buffer` at GS:8.
+// What the GS base of every thread points to. The first two words are an interface: lib/cap reads
+// `ipc_buffer` at GS:8.
 #pragma once
 
 #include <stddef.h>
@@ -25,16 +26,16 @@ struct ChildRegisters {
 };
 
 struct ThreadBlock {
-    ThreadBlock* self;             // GS:0
-    abi::IpcBuffer* ipc_buffer;    // GS:8
-    uint64_t exit_stack;           // GS:16: top of a small stack for leaving (the program's may be freed by a joiner)
+    ThreadBlock* self;           // GS:0
+    abi::IpcBuffer* ipc_buffer;  // GS:8
+    uint64_t exit_stack;  // GS:16: top of a small stack for leaving (the program's may be freed by a joiner)
     uint32_t tid;
-    uint32_t alive;                // 0: never started, or the kernel has let go of it
-    uint64_t thread, notification; // CapAddr
-    uint64_t clear_tid;            // address that exit stores 0 to and wakes
+    uint32_t alive;                 // 0: never started, or the kernel has let go of it
+    uint64_t thread, notification;  // CapAddr
+    uint64_t clear_tid;             // address that exit stores 0 to and wakes
     FutexWait wait;
     ChildRegisters child;
-    ThreadBlock* next;             // all blocks, in order of making
+    ThreadBlock* next;  // all blocks, in order of making
     bool used;
 };
 static_assert(offsetof(ThreadBlock, ipc_buffer) == 8 && offsetof(ThreadBlock, exit_stack) == 16);

@@ -17,7 +17,9 @@ constexpr std::size_t kMostBytes = 1024;  // of one message
 cap::Status ConsoleLink::connect(const std::string& name) {
     name_ = name;
     const cap::Status status = connection_.connect();
-    if (status == cap::Status::Ok) ring::send<FromDomain>(connection_.channel(), 8 + name.size() / 8, [&](auto m) { m.setHello(name_.c_str()); });
+    if (status == cap::Status::Ok)
+        ring::send<FromDomain>(connection_.channel(), 8 + name.size() / 8,
+                               [&](auto m) { m.setHello(name_.c_str()); });
     return status;
 }
 

@@ -12,15 +12,23 @@ namespace {
 
 constexpr uint32_t kOutSize = sizeof(xencons_interface::out), kInSize = sizeof(xencons_interface::in);
 constexpr std::size_t kOut = offsetof(xencons_interface, out), kIn = offsetof(xencons_interface, in);
-constexpr std::size_t kOutCons = offsetof(xencons_interface, out_cons), kOutProd = offsetof(xencons_interface, out_prod);
-constexpr std::size_t kInCons = offsetof(xencons_interface, in_cons), kInProd = offsetof(xencons_interface, in_prod);
+constexpr std::size_t kOutCons = offsetof(xencons_interface, out_cons),
+                      kOutProd = offsetof(xencons_interface, out_prod);
+constexpr std::size_t kInCons = offsetof(xencons_interface, in_cons),
+                      kInProd = offsetof(xencons_interface, in_prod);
 
 }  // namespace
 
-uint32_t ConsoleRing::load(std::size_t offset) const { return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + offset), __ATOMIC_SEQ_CST); }
-void ConsoleRing::store(std::size_t offset, uint32_t value) { __atomic_store_n(reinterpret_cast<uint32_t*>(page_ + offset), value, __ATOMIC_SEQ_CST); }
+uint32_t ConsoleRing::load(std::size_t offset) const {
+    return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + offset), __ATOMIC_SEQ_CST);
+}
+void ConsoleRing::store(std::size_t offset, uint32_t value) {
+    __atomic_store_n(reinterpret_cast<uint32_t*>(page_ + offset), value, __ATOMIC_SEQ_CST);
+}
 
-bool ConsoleRing::output_waiting() const { return load(kOutCons) != load(kOutProd); }
+bool ConsoleRing::output_waiting() const {
+    return load(kOutCons) != load(kOutProd);
+}
 
 bool ConsoleRing::pump_output() {
     uint32_t consumer = load(kOutCons);

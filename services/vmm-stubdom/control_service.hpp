@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// dom0's channel (schema/vmm.capnp): configuration and images come in, state goes out; nothing of the guest's memory ever does.
-// Called from the listener on the I/O thread. dom0 may come and go: the guest runs on, and a new dom0 connects and asks.
+// dom0's channel (schema/vmm.capnp): configuration and images come in, state goes out; nothing of the guest's
+// memory ever does. Called from the listener on the I/O thread. dom0 may come and go: the guest runs on, and
+// a new dom0 connects and asks.
 #pragma once
 
 #include <deque>
@@ -16,7 +17,7 @@
 namespace bulkhead::vmm {
 
 class ControlService final : public ring::Service {
-public:
+  public:
     using Build = std::function<std::expected<std::unique_ptr<Guest>, std::string>(GuestConfig)>;
 
     ControlService(cap::Environment& env, Build build) : env_{env}, build_{std::move(build)} {}
@@ -29,7 +30,7 @@ public:
     void room(ring::Client& client) override;
     void disconnected(ring::Client& client, ring::CloseReason why) override;
 
-private:
+  private:
     using Request = schema::vmm::Request;
     struct Answer {
         enum Kind : uint8_t { Ok, Error, State, Text } kind = Ok;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What CPUID tells a guest: the host's leaves with everything hidden that the VMM does not emulate, one package of
-// single-threaded cores, and Xen's own leaves at 0x40000000.
+// What CPUID tells a guest: the host's leaves with everything hidden that the VMM does not emulate, one
+// package of single-threaded cores, and Xen's own leaves at 0x40000000.
 //
-// Built once per VM from the host's leaves; lookup() is on the hottest exit path: an array access and at most one patch, no
-// lock. Immutable after construction, so any thread.
+// Built once per VM from the host's leaves; lookup() is on the hottest exit path: an array access and at most
+// one patch, no lock. Immutable after construction, so any thread.
 #pragma once
 
 #include <array>
@@ -24,12 +24,12 @@ struct CpuidConfig {
     uint64_t tsc_khz = 1'000'000;
     uint32_t tsc_mul = 0;
     int8_t tsc_shift = 0;
-    bool upcall_vector = false;  // Xen leaf 4 bit 6: per-vCPU vectors through the LAPIC
-    uint64_t xcr0_supported = 3; // filled in by the policy from the host's leaf 0xd
+    bool upcall_vector = false;   // Xen leaf 4 bit 6: per-vCPU vectors through the LAPIC
+    uint64_t xcr0_supported = 3;  // filled in by the policy from the host's leaf 0xd
 };
 
 class CpuidPolicy {
-public:
+  public:
     CpuidPolicy(const CpuidConfig& config, CpuidSource host);
 
     // The parts that differ from vCPU to vCPU or change as it runs.
@@ -44,7 +44,7 @@ public:
     static constexpr uint32_t kMsrBase = 0x40000000;  // hypercall page
     static constexpr uint32_t kXenMajor = 4, kXenMinor = 17;
 
-private:
+  private:
     void filter_basic(CpuidSource host);
     void filter_extended(CpuidSource host);
     void fill_xen();

@@ -12,18 +12,28 @@ constexpr std::size_t kMask = offsetof(shared_info_t, evtchn_mask);
 constexpr std::size_t kInfoPending = offsetof(vcpu_info_t, evtchn_upcall_pending);
 constexpr std::size_t kInfoSelector = offsetof(vcpu_info_t, evtchn_pending_sel);
 
-constexpr uint64_t bit(Port port) { return uint64_t{1} << (port % 64); }
-bool test_and_set(uint64_t* word, uint64_t mask) { return (__atomic_fetch_or(word, mask, __ATOMIC_SEQ_CST) & mask) != 0; }
-bool test_and_clear(uint64_t* word, uint64_t mask) { return (__atomic_fetch_and(word, ~mask, __ATOMIC_SEQ_CST) & mask) != 0; }
-bool test(const uint64_t* word, uint64_t mask) { return (__atomic_load_n(word, __ATOMIC_SEQ_CST) & mask) != 0; }
+constexpr uint64_t bit(Port port) {
+    return uint64_t{1} << (port % 64);
+}
+bool test_and_set(uint64_t* word, uint64_t mask) {
+    return (__atomic_fetch_or(word, mask, __ATOMIC_SEQ_CST) & mask) != 0;
+}
+bool test_and_clear(uint64_t* word, uint64_t mask) {
+    return (__atomic_fetch_and(word, ~mask, __ATOMIC_SEQ_CST) & mask) != 0;
+}
+bool test(const uint64_t* word, uint64_t mask) {
+    return (__atomic_load_n(word, __ATOMIC_SEQ_CST) & mask) != 0;
+}
 
 }  // namespace
 
-EventChannels::EventChannels(unsigned vcpus, EventSink& sink) : sink_{sink}, vcpus_{vcpus}, channels_(xenabi::kPorts), shared_{private_page_.data()} {
-    for (unsigned i = 0; i < xenabi::kMaxVcpus; ++i) info_[i].store(private_info_[i].data(), std::memory_order_release);
+EventChannels::EventChannels(unsigned vcpus, EventSink& sink)
+    : sink_{sink}, vcpus_{vcpus}, channels_(xenabi::kPorts), shared_{private_page_.data()} {
+    for (unsigned i = 0; i < xenabi::kMaxVcpus; ++i)
+        info_[i].store(private_info_[i].data(), std::memory_order_release);
 }
 
-// ---- memory ------------------------------------------------------------------------------------------------------------------
+// ---- memory ----------------------------------------------------------------------------------------------
 
 void EventChannels::set_shared_info(std::byte* page) {
     if (page == shared_) return;
@@ -64,20 +74,23 @@ void EventChannels::forget_memory() {
     }
 }
 
-// ---- raising -----------------------------------------------------------------------------------------------------------------
+// ---- raising ---------------------------------------------------------------------------------------------
 
 void EventChannels::select(Port port) {
     const unsigned vcpu = channels_[port].vcpu;
     std::byte* info = vcpu_info(vcpu);
     if (test_and_set(reinterpret_cast<uint64_t*>(info + kInfoSelector), bit(port / 64))) return;
-    if (__atomic_exchange_n(reinterpret_cast<uint8_t*>(info + kInfoPending), uint8_t{1}, __ATOMIC_SEQ_CST) == 0) sink_.upcall(vcpu);
+    if (__atomic_exchange_n(reinterpret_cast<uint8_t*>(info + kInfoPending), uint8_t{1}, __ATOMIC_SEQ_CST) ==
+        0)
+        sink_.upcall(vcpu);
 }
 
 void EventChannels::raise(Port port) {
     if (!valid(port)) return;
     if (test_and_set(word(kPending, port), bit(port))) return;
     if (!test(word(kMask, port), bit(port))) select(port);
-    for (uint32_t left = polling_; left; left &= left - 1) sink_.wake_poller(static_cast<unsigned>(__builtin_ctz(left)));
+    for (uint32_t left = polling_; left; left &= left - 1)
+        sink_.wake_poller(static_cast<unsigned>(__builtin_ctz(left)));
 }
 
 void EventChannels::raise_virq(uint32_t virq, unsigned vcpu) {
@@ -86,11 +99,15 @@ void EventChannels::raise_virq(uint32_t virq, unsigned vcpu) {
     if (port) raise(port);
 }
 
-bool EventChannels::pending(Port port) const { return port < xenabi::kPorts && test(word(kPending, port), bit(port)); }
+bool EventChannels::pending(Port port) const {
+    return port < xenabi::kPorts && test(word(kPending, port), bit(port));
+}
 
-// ---- hypercalls ----------------------------------------------------------------------------------------------------------------
+// ---- hypercalls ------------------------------------------------------------------------------------------
 
-bool EventChannels::is_global(uint32_t virq) { return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU; }
+bool EventChannels::is_global(uint32_t virq) {
+    return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
+}
 
 int EventChannels::allocate(State state, uint8_t vcpu, uint32_t detail) {
     for (Port port = 1; port < xenabi::kPorts; ++port) {
@@ -125,7 +142,9 @@ int EventChannels::alloc_unbound(uint16_t remote_domain) {
 int EventChannels::bind_interdomain(uint16_t own_domain, Port remote_port) {
     if (!valid(remote_port)) return -XEN_EINVAL;
     Channel& remote = channels_[remote_port];
-    if (remote.state != State::Unbound || (remote.remote_domain != own_domain && remote.remote_domain != DOMID_SELF)) return -XEN_EINVAL;
+    if (remote.state != State::Unbound ||
+        (remote.remote_domain != own_domain && remote.remote_domain != DOMID_SELF))
+        return -XEN_EINVAL;
     const int port = allocate(State::Loop, 0, remote_port);
     if (port < 0) return port;
     remote.state = State::Loop;
@@ -134,7 +153,9 @@ int EventChannels::bind_interdomain(uint16_t own_domain, Port remote_port) {
     return port;
 }
 
-int EventChannels::connect_device(uint32_t device) { return allocate(State::Device, 0, device); }
+int EventChannels::connect_device(uint32_t device) {
+    return allocate(State::Device, 0, device);
+}
 
 int EventChannels::close(Port port) {
     if (!valid(port)) return -XEN_EINVAL;
@@ -155,11 +176,11 @@ int EventChannels::send(Port port) {
     if (!valid(port)) return -XEN_EINVAL;
     const Channel& channel = channels_[port];
     switch (channel.state) {
-    case State::Device: sink_.notify_device(channel.detail); return 0;
-    case State::Loop: raise(channel.detail); return 0;
-    case State::Ipi: raise(port); return 0;
-    case State::Unbound: return 0;  // nobody there yet: dropped, as Xen does
-    default: return -XEN_EINVAL;
+        case State::Device: sink_.notify_device(channel.detail); return 0;
+        case State::Loop: raise(channel.detail); return 0;
+        case State::Ipi: raise(port); return 0;
+        case State::Unbound: return 0;  // nobody there yet: dropped, as Xen does
+        default: return -XEN_EINVAL;
     }
 }
 
@@ -173,7 +194,8 @@ int EventChannels::bind_vcpu(Port port, uint32_t vcpu) {
     if (vcpu >= vcpus_) return -XEN_ENOENT;
     if (!valid(port)) return -XEN_EINVAL;
     Channel& channel = channels_[port];
-    const bool movable = channel.state == State::Unbound || channel.state == State::Loop || channel.state == State::Device ||
+    const bool movable = channel.state == State::Unbound || channel.state == State::Loop ||
+                         channel.state == State::Device ||
                          (channel.state == State::Virq && is_global(channel.detail));
     if (!movable) return -XEN_EINVAL;
     channel.vcpu = static_cast<uint8_t>(vcpu);
@@ -185,26 +207,26 @@ int EventChannels::status(Port port, evtchn_status_t& out) const {
     const Channel& channel = channels_[port];
     out.vcpu = channel.vcpu;
     switch (channel.state) {
-    case State::Free: out.status = EVTCHNSTAT_closed; break;
-    case State::Unbound:
-        out.status = EVTCHNSTAT_unbound;
-        out.u.unbound.dom = channel.remote_domain;
-        break;
-    case State::Loop:
-        out.status = EVTCHNSTAT_interdomain;
-        out.u.interdomain.dom = DOMID_SELF;
-        out.u.interdomain.port = channel.detail;
-        break;
-    case State::Device:
-        out.status = EVTCHNSTAT_interdomain;
-        out.u.interdomain.dom = 0;
-        out.u.interdomain.port = 0;
-        break;
-    case State::Virq:
-        out.status = EVTCHNSTAT_virq;
-        out.u.virq = channel.detail;
-        break;
-    case State::Ipi: out.status = EVTCHNSTAT_ipi; break;
+        case State::Free: out.status = EVTCHNSTAT_closed; break;
+        case State::Unbound:
+            out.status = EVTCHNSTAT_unbound;
+            out.u.unbound.dom = channel.remote_domain;
+            break;
+        case State::Loop:
+            out.status = EVTCHNSTAT_interdomain;
+            out.u.interdomain.dom = DOMID_SELF;
+            out.u.interdomain.port = channel.detail;
+            break;
+        case State::Device:
+            out.status = EVTCHNSTAT_interdomain;
+            out.u.interdomain.dom = 0;
+            out.u.interdomain.port = 0;
+            break;
+        case State::Virq:
+            out.status = EVTCHNSTAT_virq;
+            out.u.virq = channel.detail;
+            break;
+        case State::Ipi: out.status = EVTCHNSTAT_ipi; break;
     }
     return 0;
 }

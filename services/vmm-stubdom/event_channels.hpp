@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's event channels, two-level ABI: a table of ports, and the three levels of bits in memory that the guest also
-// writes (upcall_pending and pending_sel in vcpu_info; evtchn_pending and evtchn_mask in shared_info).
+// The guest's event channels, two-level ABI: a table of ports, and the three levels of bits in memory that
+// the guest also writes (upcall_pending and pending_sel in vcpu_info; evtchn_pending and evtchn_mask in
+// shared_info).
 //
-//     raise(port) ── pending[port] ── mask[port]? ── pending_sel[port/64] ── upcall_pending ──> EventSink::upcall(vcpu)
+//     raise(port) ── pending[port] ── mask[port]? ── pending_sel[port/64] ── upcall_pending ──>
+//     EventSink::upcall(vcpu)
 //
-// The other end of an inter-domain port is always the VMM itself (console, xenstore, later block and network devices) or
-// the guest's own port (loop-back). The guest's bits are only ever used as bits: nothing here trusts them.
+// The other end of an inter-domain port is always the VMM itself (console, xenstore, later block and network
+// devices) or the guest's own port (loop-back). The guest's bits are only ever used as bits: nothing here
+// trusts them.
 //
-// Threads: all calls under the VM's lock, but upcall_pending(), which the vCPU threads read before each entry.
+// Threads: all calls under the VM's lock, but upcall_pending(), which the vCPU threads read before each
+// entry.
 #pragma once
 
 #include <array>
@@ -23,7 +27,7 @@ namespace bulkhead::vmm {
 using Port = uint32_t;
 
 class EventSink {
-public:
+  public:
     virtual ~EventSink() = default;
     virtual void upcall(unsigned vcpu) = 0;           // upcall_pending went from 0 to 1
     virtual void wake_poller(unsigned vcpu) = 0;      // it sits in SCHEDOP_poll
@@ -31,7 +35,7 @@ public:
 };
 
 class EventChannels {
-public:
+  public:
     EventChannels(unsigned vcpus, EventSink& sink);
 
     // Memory. The page's former contents move to the new one. `info` of 64 bytes stays mapped until replaced.
@@ -43,7 +47,8 @@ public:
     void forget_memory();  // resume after suspend: everything is registered again
 
     bool upcall_pending(unsigned vcpu) const {
-        return __atomic_load_n(reinterpret_cast<const uint8_t*>(info_[vcpu].load(std::memory_order_acquire)), __ATOMIC_SEQ_CST) != 0;
+        return __atomic_load_n(reinterpret_cast<const uint8_t*>(info_[vcpu].load(std::memory_order_acquire)),
+                               __ATOMIC_SEQ_CST) != 0;
     }
 
     // Hypercalls: 0 or a port on success, -XEN_E… on failure.
@@ -59,14 +64,16 @@ public:
     void reset();  // closes all but the VMM's ports
 
     // VMM side
-    int connect_device(uint32_t device);        // a new port whose other end is `device`
-    void raise(Port port);                      // by a device
+    int connect_device(uint32_t device);  // a new port whose other end is `device`
+    void raise(Port port);                // by a device
     void raise_virq(uint32_t virq, unsigned vcpu);
     bool pending(Port port) const;
-    void set_polling(unsigned vcpu, bool polling) { polling_ = polling ? polling_ | (1u << vcpu) : polling_ & ~(1u << vcpu); }
-    void kick_pending(unsigned vcpu);           // asserts the upcall whatever the bits say
+    void set_polling(unsigned vcpu, bool polling) {
+        polling_ = polling ? polling_ | (1u << vcpu) : polling_ & ~(1u << vcpu);
+    }
+    void kick_pending(unsigned vcpu);  // asserts the upcall whatever the bits say
 
-private:
+  private:
     enum class State : uint8_t { Free, Unbound, Loop, Device, Virq, Ipi };
     struct Channel {
         State state = State::Free;
@@ -77,8 +84,12 @@ private:
     static constexpr unsigned kVirqs = 24;
 
     int allocate(State state, uint8_t vcpu, uint32_t detail);
-    bool valid(Port port) const { return port != 0 && port < xenabi::kPorts && channels_[port].state != State::Free; }
-    uint64_t* word(std::size_t offset, Port port) const { return reinterpret_cast<uint64_t*>(shared_ + offset + port / 64 * 8); }
+    bool valid(Port port) const {
+        return port != 0 && port < xenabi::kPorts && channels_[port].state != State::Free;
+    }
+    uint64_t* word(std::size_t offset, Port port) const {
+        return reinterpret_cast<uint64_t*>(shared_ + offset + port / 64 * 8);
+    }
     void select(Port port);
     static bool is_global(uint32_t virq);
 

@@ -44,14 +44,18 @@ std::optional<GuestPhys> GrantTable::acquire(uint32_t reference, uint16_t domain
         const uint32_t flags = head & 0xffff;
         if ((flags & GTF_type_mask) != GTF_permit_access || (head >> 16) != domain) return std::nullopt;
         if (write && (flags & GTF_readonly)) return std::nullopt;
-        if (__atomic_compare_exchange_n(&at->head, &head, head | GTF_reading | (write ? unsigned{GTF_writing} : 0u), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        if (__atomic_compare_exchange_n(&at->head, &head,
+                                        head | GTF_reading | (write ? unsigned{GTF_writing} : 0u), false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             return Gfn{__atomic_load_n(&at->frame, __ATOMIC_SEQ_CST)}.address();
     }
     return std::nullopt;
 }
 
 void GrantTable::release(uint32_t reference, bool write) {
-    if (Entry* at = entry(reference)) __atomic_fetch_and(&at->head, ~(uint32_t{GTF_reading} | (write ? uint32_t{GTF_writing} : 0u)), __ATOMIC_SEQ_CST);
+    if (Entry* at = entry(reference))
+        __atomic_fetch_and(&at->head, ~(uint32_t{GTF_reading} | (write ? uint32_t{GTF_writing} : 0u)),
+                           __ATOMIC_SEQ_CST);
 }
 
 }  // namespace bulkhead::vmm

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's grant table, version 1: frames that the guest fills with entries, and that its own VMM alone reads, on behalf
-// of the devices which end in the VMM. An entry is used by one compare-and-swap on its flags (xen/grant_table.h, "Reading /
-// writing"), after which its frame number can no longer change under us.
+// The guest's grant table, version 1: frames that the guest fills with entries, and that its own VMM alone
+// reads, on behalf of the devices which end in the VMM. An entry is used by one compare-and-swap on its flags
+// (xen/grant_table.h, "Reading / writing"), after which its frame number can no longer change under us.
 //
-// Threads: frames are set under the VM's lock; acquire and release may run on the I/O thread at the same time (the frame
-// pointers are atomics and never go away while the VM lives).
+// Threads: frames are set under the VM's lock; acquire and release may run on the I/O thread at the same time
+// (the frame pointers are atomics and never go away while the VM lives).
 #pragma once
 
 #include <array>
@@ -18,12 +18,14 @@
 namespace bulkhead::vmm {
 
 class GrantTable {
-public:
+  public:
     static constexpr unsigned kMaxFrames = 64;
     static constexpr unsigned kEntriesPerFrame = 512;
 
     bool set_frame(unsigned index, std::byte* page);  // false: index out of range
-    std::byte* frame(unsigned index) const { return index < kMaxFrames ? frames_[index].load(std::memory_order_acquire) : nullptr; }
+    std::byte* frame(unsigned index) const {
+        return index < kMaxFrames ? frames_[index].load(std::memory_order_acquire) : nullptr;
+    }
     unsigned frames() const;  // highest set index + 1
     void forget();
 
@@ -31,7 +33,7 @@ public:
     std::optional<GuestPhys> acquire(uint32_t reference, uint16_t domain, bool write);
     void release(uint32_t reference, bool write);
 
-private:
+  private:
     struct Entry;
     Entry* entry(uint32_t reference) const;
     std::array<std::atomic<std::byte*>, kMaxFrames> frames_{};

@@ -17,7 +17,9 @@ cap::CapAddr own_thread() {
 
 }  // namespace
 
-std::expected<std::unique_ptr<Guest>, std::string> Guest::build(cap::Environment& env, GuestConfig config, ConsoleSink& console, XenstoreLink& store, cap::CapAddr wake) {
+std::expected<std::unique_ptr<Guest>, std::string> Guest::build(cap::Environment& env, GuestConfig config,
+                                                                ConsoleSink& console, XenstoreLink& store,
+                                                                cap::CapAddr wake) {
     std::unique_ptr<Guest> guest{new Guest{env, console, wake}};
     auto ram = GuestRam::create(env, config.vm.ram_bytes);
     if (!ram) return std::unexpected{ram.error()};
@@ -36,10 +38,13 @@ std::expected<std::unique_ptr<Guest>, std::string> Guest::build(cap::Environment
 
     const unsigned vcpus = config.vm.vcpus;
     config.vm.pause_exits = vcpus > env.kernel.cpus;
-    guest->vm_ = std::make_unique<Vm>(std::move(config.vm), guest->ram_->memory(), *guest->ram_, *guest, host_cpuid);
+    guest->vm_ =
+        std::make_unique<Vm>(std::move(config.vm), guest->ram_->memory(), *guest->ram_, *guest, host_cpuid);
     for (unsigned i = 0; i < vcpus; ++i) {
         auto port = KernelCpuPort::create(env, guest->ram_->root());
-        if (!port) return std::unexpected{"vcpu " + std::to_string(i) + " cannot be made: " + cap::describe(port.error())};
+        if (!port)
+            return std::unexpected{"vcpu " + std::to_string(i) +
+                                   " cannot be made: " + cap::describe(port.error())};
         guest->ports_.push_back(std::move(*port));
         guest->vm_->add_vcpu(*guest->ports_.back());
     }
@@ -74,7 +79,8 @@ std::expected<void, std::string> Guest::start() {
         pthread_attr_destroy(&attributes);
         if (error != 0) {
             starts_.pop_back();
-            return std::unexpected{"vmm: the thread of vcpu " + std::to_string(i) + " cannot be made: this VMM has too little memory of its own"};
+            return std::unexpected{"vmm: the thread of vcpu " + std::to_string(i) +
+                                   " cannot be made: this VMM has too little memory of its own"};
         }
         threads_.push_back(thread);
     }
@@ -93,12 +99,16 @@ void Guest::run_vcpu(unsigned index) {
     // Each vCPU runs on a scheduling context of its own (CPU, weight); without one it shares this domain's.
     if (index < env_.start.sched_contexts.count) {
         const cap::CapAddr context{0, env_.start.sched_contexts.first + index};
-        if (const cap::Status status = cap::sys::thread_set(own_thread(), abi::ThreadSlot::SchedContext, context); status != cap::Status::Ok)
-            log("vmm: vcpu " + std::to_string(index) + " stays on its VMM's scheduling context: " + cap::describe(status));
+        if (const cap::Status status =
+                cap::sys::thread_set(own_thread(), abi::ThreadSlot::SchedContext, context);
+            status != cap::Status::Ok)
+            log("vmm: vcpu " + std::to_string(index) +
+                " stays on its VMM's scheduling context: " + cap::describe(status));
     }
     vm_->vcpu(index).run();
     if (ports_[index]->last_error() != cap::Status::Ok)
-        log("vmm: " + vm_->config().name + ": vcpu " + std::to_string(index) + ": the kernel refused to run it: " + cap::describe(ports_[index]->last_error()) + ", field " +
+        log("vmm: " + vm_->config().name + ": vcpu " + std::to_string(index) +
+            ": the kernel refused to run it: " + cap::describe(ports_[index]->last_error()) + ", field " +
             std::to_string(ports_[index]->state().exit_code));
 }
 
@@ -146,7 +156,9 @@ void Guest::console_text(std::string_view text) {
     wake();
 }
 
-void Guest::notify_device(uint32_t) { wake(); }
+void Guest::notify_device(uint32_t) {
+    wake();
+}
 
 void Guest::changed() {
     changed_.store(true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A built guest: its memory, model, threads and the ends of its two rings. Made once by the I/O thread, which owns it and calls
-// pump(); the vCPU threads reach that thread by one notification.
+// A built guest: its memory, model, threads and the ends of its two rings. Made once by the I/O thread, which
+// owns it and calls pump(); the vCPU threads reach that thread by one notification.
 #pragma once
 
 #include <pthread.h>
@@ -27,15 +27,19 @@ struct GuestConfig {
 };
 
 class Guest final : public VmObserver {
-public:
+  public:
     // `wake` signals the calling thread. The error is a sentence.
-    static std::expected<std::unique_ptr<Guest>, std::string> build(cap::Environment& env, GuestConfig config, ConsoleSink& console, XenstoreLink& store, cap::CapAddr wake);
+    static std::expected<std::unique_ptr<Guest>, std::string> build(cap::Environment& env, GuestConfig config,
+                                                                    ConsoleSink& console, XenstoreLink& store,
+                                                                    cap::CapAddr wake);
     ~Guest() override;
 
     std::expected<void, std::string> start();  // the threads, once; then the guest
-    void stop();   // all vCPUs for good; returns when their threads have ended
-    void pump();   // rings and console_io text; call after every wake-up
-    bool take_change() { return changed_.exchange(false); }  // the guest ended or was suspended since the last call
+    void stop();                               // all vCPUs for good; returns when their threads have ended
+    void pump();                               // rings and console_io text; call after every wake-up
+    bool take_change() {
+        return changed_.exchange(false);
+    }  // the guest ended or was suspended since the last call
 
     Vm& vm() { return *vm_; }
     ConsoleRing& console() { return *console_; }
@@ -43,8 +47,9 @@ public:
     uint64_t ram_bytes() const { return ram_->ram_bytes(); }
     std::string text_since(uint64_t offset, uint64_t& next) const;  // console_io output
 
-private:
-    Guest(cap::Environment& env, ConsoleSink& sink, cap::CapAddr wake) : env_{env}, sink_{sink}, wake_{wake} {}
+  private:
+    Guest(cap::Environment& env, ConsoleSink& sink, cap::CapAddr wake)
+        : env_{env}, sink_{sink}, wake_{wake} {}
     void run_vcpu(unsigned index);
     void pump_text();
     void wake() { cap::drop(cap::sys::signal(wake_)); }
@@ -69,11 +74,11 @@ private:
         Guest* guest;
         unsigned vcpu;
     };
-    std::vector<Start> starts_;      // what the threads read as they begin
+    std::vector<Start> starts_;  // what the threads read as they begin
     std::vector<pthread_t> threads_;
     std::atomic<bool> changed_{false};
     mutable std::mutex text_mutex_;
-    std::string text_;            // the last of what console_io wrote
+    std::string text_;                        // the last of what console_io wrote
     uint64_t text_end_ = 0, text_shown_ = 0;  // offsets since the start
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's physical memory: frames made of this domain's own Untypeds, each mapped twice, into the guest's nested tables and
-// into this domain's window (never executable here). RAM in 2 MiB frames, special pages and what the guest asks for later in
-// 4 KiB ones.
+// The guest's physical memory: frames made of this domain's own Untypeds, each mapped twice, into the guest's
+// nested tables and into this domain's window (never executable here). RAM in 2 MiB frames, special pages and
+// what the guest asks for later in 4 KiB ones.
 //
-// Made once; populate() may be called later under the VM's lock. The window keeps the guest's layout, so that an address is
-// translated by one addition.
+// Made once; populate() may be called later under the VM's lock. The window keeps the guest's layout, so that
+// an address is translated by one addition.
 #pragma once
 
 #include <memory>
@@ -19,9 +19,10 @@
 namespace bulkhead::vmm {
 
 class GuestRam final : public PageProvider {
-public:
+  public:
     // `ram_bytes` is rounded down to 2 MiB. The error is a sentence.
-    static std::expected<std::unique_ptr<GuestRam>, std::string> create(cap::Environment& env, uint64_t ram_bytes);
+    static std::expected<std::unique_ptr<GuestRam>, std::string> create(cap::Environment& env,
+                                                                        uint64_t ram_bytes);
 
     const GuestMemory& memory() const { return *memory_; }
     const GuestLayout& layout() const { return layout_; }
@@ -31,8 +32,9 @@ public:
 
     std::byte* populate(Gfn frame) override;
 
-private:
-    explicit GuestRam(cap::Environment& env, uint64_t ram_bytes) : env_{env}, ram_bytes_{ram_bytes}, layout_{ram_bytes} {}
+  private:
+    explicit GuestRam(cap::Environment& env, uint64_t ram_bytes)
+        : env_{env}, ram_bytes_{ram_bytes}, layout_{ram_bytes} {}
     cap::Status add_range(uint64_t guest_base, uint64_t bytes, std::byte*& host);
     cap::Status add_chunk(uint64_t guest_base, uint64_t host_base, uint64_t most, uint64_t& done);
     cap::Status add_small(uint64_t guest_base, unsigned bits, std::byte*& host);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// event_channel_op, two-level ABI. The FIFO calls are unknown on purpose: Linux then uses the two-level ABI; a half FIFO panics it.
+// event_channel_op, two-level ABI. The FIFO calls are unknown on purpose: Linux then uses the two-level ABI;
+// a half FIFO panics it.
 #include "services/vmm-stubdom/hypercalls.hpp"
 #include "services/vmm-stubdom/vm.hpp"
 #include "services/vmm-stubdom/xen_abi.hpp"
@@ -8,7 +9,9 @@ namespace bulkhead::vmm {
 
 namespace {
 
-bool self(const Vm& vm, uint16_t domain) { return domain == DOMID_SELF || domain == vm.config().domid; }
+bool self(const Vm& vm, uint16_t domain) {
+    return domain == DOMID_SELF || domain == vm.config().domid;
+}
 
 // Copy in, act, put the port into the structure, copy out. A port that cannot be told is closed again.
 template <typename T, typename Action>
@@ -32,7 +35,8 @@ int64_t with(HypercallContext& c, Action action) {
 
 template <typename T, typename Action>
 int64_t bind_port(HypercallContext& c, Action action) {
-    return bind<T>(c, +[](T& a, Port port) { a.port = port; }, action);
+    return bind<T>(
+        c, +[](T& a, Port port) { a.port = port; }, action);
 }
 
 int64_t status(HypercallContext& c) {
@@ -44,11 +48,14 @@ int64_t status(HypercallContext& c) {
 }
 
 int64_t bind_interdomain(HypercallContext& c) {
-    return bind<evtchn_bind_interdomain_t>(c, +[](evtchn_bind_interdomain_t& a, Port port) { a.local_port = port; },
-                                           [&](const evtchn_bind_interdomain_t& a) {
-                                               // No other guest is reachable from here: backends are services, not guests.
-                                               return self(c.vm, a.remote_dom) ? c.vm.events().bind_interdomain(c.vm.config().domid, a.remote_port) : -XEN_ESRCH;
-                                           });
+    return bind<evtchn_bind_interdomain_t>(
+        c, +[](evtchn_bind_interdomain_t& a, Port port) { a.local_port = port; },
+        [&](const evtchn_bind_interdomain_t& a) {
+            // No other guest is reachable from here: backends are services, not guests.
+            return self(c.vm, a.remote_dom)
+                       ? c.vm.events().bind_interdomain(c.vm.config().domid, a.remote_port)
+                       : -XEN_ESRCH;
+        });
 }
 
 }  // namespace
@@ -56,23 +63,32 @@ int64_t bind_interdomain(HypercallContext& c) {
 int64_t event_channel_op(HypercallContext& c) {
     EventChannels& events = c.vm.events();
     switch (static_cast<uint32_t>(c.arg[0])) {
-    case EVTCHNOP_send: return with<evtchn_send_t>(c, [&](const auto& a) { return events.send(a.port); });
-    case EVTCHNOP_unmask: return with<evtchn_unmask_t>(c, [&](const auto& a) { return events.unmask(a.port); });
-    case EVTCHNOP_close: return with<evtchn_close_t>(c, [&](const auto& a) { return events.close(a.port); });
-    case EVTCHNOP_bind_vcpu: return with<evtchn_bind_vcpu_t>(c, [&](const auto& a) { return events.bind_vcpu(a.port, a.vcpu); });
-    case EVTCHNOP_bind_virq: return bind_port<evtchn_bind_virq_t>(c, [&](const auto& a) { return events.bind_virq(a.virq, a.vcpu); });
-    case EVTCHNOP_bind_ipi: return bind_port<evtchn_bind_ipi_t>(c, [&](const auto& a) { return events.bind_ipi(a.vcpu); });
-    case EVTCHNOP_alloc_unbound:
-        return bind_port<evtchn_alloc_unbound_t>(c, [&](const auto& a) { return self(c.vm, a.dom) ? events.alloc_unbound(a.remote_dom) : -XEN_ESRCH; });
-    case EVTCHNOP_bind_interdomain: return bind_interdomain(c);
-    case EVTCHNOP_status: return status(c);
-    case EVTCHNOP_reset:
-        return with<evtchn_reset_t>(c, [&](const auto& a) {
-            if (!self(c.vm, a.dom)) return -XEN_ESRCH;
-            events.reset();
-            return 0;
-        });
-    default: return -XEN_ENOSYS;
+        case EVTCHNOP_send: return with<evtchn_send_t>(c, [&](const auto& a) { return events.send(a.port); });
+        case EVTCHNOP_unmask:
+            return with<evtchn_unmask_t>(c, [&](const auto& a) { return events.unmask(a.port); });
+        case EVTCHNOP_close:
+            return with<evtchn_close_t>(c, [&](const auto& a) { return events.close(a.port); });
+        case EVTCHNOP_bind_vcpu:
+            return with<evtchn_bind_vcpu_t>(c,
+                                            [&](const auto& a) { return events.bind_vcpu(a.port, a.vcpu); });
+        case EVTCHNOP_bind_virq:
+            return bind_port<evtchn_bind_virq_t>(
+                c, [&](const auto& a) { return events.bind_virq(a.virq, a.vcpu); });
+        case EVTCHNOP_bind_ipi:
+            return bind_port<evtchn_bind_ipi_t>(c, [&](const auto& a) { return events.bind_ipi(a.vcpu); });
+        case EVTCHNOP_alloc_unbound:
+            return bind_port<evtchn_alloc_unbound_t>(c, [&](const auto& a) {
+                return self(c.vm, a.dom) ? events.alloc_unbound(a.remote_dom) : -XEN_ESRCH;
+            });
+        case EVTCHNOP_bind_interdomain: return bind_interdomain(c);
+        case EVTCHNOP_status: return status(c);
+        case EVTCHNOP_reset:
+            return with<evtchn_reset_t>(c, [&](const auto& a) {
+                if (!self(c.vm, a.dom)) return -XEN_ESRCH;
+                events.reset();
+                return 0;
+            });
+        default: return -XEN_ENOSYS;
     }
 }
 

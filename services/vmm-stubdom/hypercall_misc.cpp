@@ -12,8 +12,9 @@ namespace bulkhead::vmm {
 namespace {
 
 // Never XENFEAT_hvm_pirqs: Linux would route its interrupts through event channels that do not exist here.
-constexpr uint32_t kFeatures = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_auto_translated_physmap | 1u << XENFEAT_hvm_callback_vector |
-                               1u << XENFEAT_hvm_safe_pvclock | 1u << XENFEAT_memory_op_vnode_supported | 1u << 16 /* not_direct_mapped */;
+constexpr uint32_t kFeatures = 1u << XENFEAT_writable_page_tables | 1u << XENFEAT_auto_translated_physmap |
+                               1u << XENFEAT_hvm_callback_vector | 1u << XENFEAT_hvm_safe_pvclock |
+                               1u << XENFEAT_memory_op_vnode_supported | 1u << 16 /* not_direct_mapped */;
 static_assert(kFeatures == 0x12305);
 
 template <std::size_t N>
@@ -43,17 +44,17 @@ int64_t get_features(HypercallContext& c) {
 
 int64_t xen_version(HypercallContext& c) {
     switch (static_cast<uint32_t>(c.arg[0])) {
-    case XENVER_version: return (CpuidPolicy::kXenMajor << 16) | CpuidPolicy::kXenMinor;
-    case XENVER_extraversion: return put_text<XEN_EXTRAVERSION_LEN>(c, ".0-bulkhead");
-    case XENVER_compile_info: return compile_info(c);
-    case XENVER_capabilities: return put_text<1024>(c, "xen-3.0-x86_64 hvm-3.0-x86_64");
-    case XENVER_changeset: return put_text<64>(c, "unavailable");
-    case XENVER_platform_parameters: return c.put(c.arg[1], uint64_t{0}) ? 0 : -XEN_EFAULT;
-    case XENVER_get_features: return get_features(c);
-    case XENVER_pagesize: return 4096;
-    case XENVER_guest_handle: return c.put(c.arg[1], c.vm.config().uuid) ? 0 : -XEN_EFAULT;
-    case XENVER_commandline: return put_text<1024>(c, "");
-    default: return -XEN_ENOSYS;
+        case XENVER_version: return (CpuidPolicy::kXenMajor << 16) | CpuidPolicy::kXenMinor;
+        case XENVER_extraversion: return put_text<XEN_EXTRAVERSION_LEN>(c, ".0-bulkhead");
+        case XENVER_compile_info: return compile_info(c);
+        case XENVER_capabilities: return put_text<1024>(c, "xen-3.0-x86_64 hvm-3.0-x86_64");
+        case XENVER_changeset: return put_text<64>(c, "unavailable");
+        case XENVER_platform_parameters: return c.put(c.arg[1], uint64_t{0}) ? 0 : -XEN_EFAULT;
+        case XENVER_get_features: return get_features(c);
+        case XENVER_pagesize: return 4096;
+        case XENVER_guest_handle: return c.put(c.arg[1], c.vm.config().uuid) ? 0 : -XEN_EFAULT;
+        case XENVER_commandline: return put_text<1024>(c, "");
+        default: return -XEN_ENOSYS;
     }
 }
 
@@ -82,8 +83,10 @@ int64_t vm_assist(HypercallContext& c) {
 }
 
 int64_t set_timer_op(HypercallContext& c) {
-    if (c.arg[0] == 0) c.vcpu.clock().stop_singleshot();
-    else c.vcpu.clock().set_singleshot(c.arg[0]);
+    if (c.arg[0] == 0)
+        c.vcpu.clock().stop_singleshot();
+    else
+        c.vcpu.clock().set_singleshot(c.arg[0]);
     return 0;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Xen's hypercalls as a PVH guest makes them: number in RAX, arguments in RDI, RSI, RDX, R10, R8, result in RAX.
-// By VMMCALL or VMCALL directly, or through the page that MSR 0x40000000 fills.
+// Xen's hypercalls as a PVH guest makes them: number in RAX, arguments in RDI, RSI, RDX, R10, R8, result in
+// RAX. By VMMCALL or VMCALL directly, or through the page that MSR 0x40000000 fills.
 //
-// Called by the vCPU's thread. xen_version runs without the VM's lock, all others under it. Arguments are guest-virtual and
-// reached by a walk of the guest's page tables; a bad pointer is -EFAULT.
+// Called by the vCPU's thread. xen_version runs without the VM's lock, all others under it. Arguments are
+// guest-virtual and reached by a walk of the guest's page tables; a bad pointer is -EFAULT.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,9 @@ class Vm;
 class Vcpu;
 
 int64_t hypercall(Vm& vm, Vcpu& vcpu);
-constexpr bool is_pure_hypercall(uint64_t number) { return static_cast<uint32_t>(number) == 17; }  // xen_version: touches nothing but its arguments
+constexpr bool is_pure_hypercall(uint64_t number) {
+    return static_cast<uint32_t>(number) == 17;
+}  // xen_version: touches nothing but its arguments
 bool write_hypercall_page(Vm& vm, GuestPhys page);  // false: not RAM
 
 // What one hypercall works with.
@@ -28,9 +30,13 @@ struct HypercallContext {
     uint64_t arg[5];
 
     template <typename T>
-    bool get(uint64_t linear, T& value) const { return copy_from_guest_virtual(walker, linear, value); }
+    bool get(uint64_t linear, T& value) const {
+        return copy_from_guest_virtual(walker, linear, value);
+    }
     template <typename T>
-    bool put(uint64_t linear, const T& value) const { return copy_to_guest_virtual(walker, linear, value); }
+    bool put(uint64_t linear, const T& value) const {
+        return copy_to_guest_virtual(walker, linear, value);
+    }
 };
 
 // One function per hypercall, each in a file of its name.

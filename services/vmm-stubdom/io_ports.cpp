@@ -19,13 +19,15 @@ void read_port(abi::VcpuState& s) {
     const uint64_t value = s.io_port == kPitChannel2 ? 0 : ~uint64_t{0};
     uint64_t& rax = s.gpr[kRax];
     switch (s.io_bytes) {
-    case 1: rax = (rax & ~uint64_t{0xff}) | (value & 0xff); break;
-    case 2: rax = (rax & ~uint64_t{0xffff}) | (value & 0xffff); break;
-    default: rax = value & 0xffffffff; break;
+        case 1: rax = (rax & ~uint64_t{0xff}) | (value & 0xff); break;
+        case 2: rax = (rax & ~uint64_t{0xffff}) | (value & 0xffff); break;
+        default: rax = value & 0xffffffff; break;
     }
 }
 
-uint64_t address_mask(const abi::VcpuState& s) { return s.io_address_bytes == 2 ? 0xffff : s.io_address_bytes == 4 ? 0xffffffff : ~uint64_t{0}; }
+uint64_t address_mask(const abi::VcpuState& s) {
+    return s.io_address_bytes == 2 ? 0xffff : s.io_address_bytes == 4 ? 0xffffffff : ~uint64_t{0};
+}
 
 uint64_t masked(uint64_t old, uint64_t value, uint64_t mask) {
     if (mask == 0xffff) return (old & ~mask) | (value & mask);
@@ -49,7 +51,8 @@ bool string_io(Vm& vm, Vcpu& vcpu) {
     for (uint64_t i = 0; i < count; ++i) {
         if (s.io_in) {
             const uint64_t linear = (index & mask) + (long_mode ? 0 : s.es.base);
-            if (walker.copy_out(linear, std::span{ones}.first(s.io_bytes <= 4 ? s.io_bytes : 4), privilege) != s.io_bytes) {
+            if (walker.copy_out(linear, std::span{ones}.first(s.io_bytes <= 4 ? s.io_bytes : 4), privilege) !=
+                s.io_bytes) {
                 s.cr2 = linear;
                 s.dirty |= abi::VcpuState::kControl;
                 vcpu.inject_exception(14, true, 2u | (s.cpl == 3 ? 4u : 0u));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A vCPU of the kernel: the Vcpu object, its state page and the notification that is bound to it. HLT and pause wait on the same
-// notification, so that one kind of kick ends every wait.
+// A vCPU of the kernel: the Vcpu object, its state page and the notification that is bound to it. HLT and
+// pause wait on the same notification, so that one kind of kick ends every wait.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,9 @@
 namespace bulkhead::vmm {
 
 class KernelCpuPort final : public CpuPort {
-public:
-    static cap::Expected<std::unique_ptr<KernelCpuPort>> create(cap::Environment& env, cap::CapAddr guest_root);
+  public:
+    static cap::Expected<std::unique_ptr<KernelCpuPort>> create(cap::Environment& env,
+                                                                cap::CapAddr guest_root);
 
     abi::VcpuState& state() override { return *state_; }
     abi::ExitReason run(uint64_t deadline_tsc) override;
@@ -24,7 +25,7 @@ public:
 
     cap::Status last_error() const { return last_error_; }
 
-private:
+  private:
     KernelCpuPort() = default;
     cap::Cap<cap::Vcpu> vcpu_;
     cap::Cap<cap::Frame> page_;

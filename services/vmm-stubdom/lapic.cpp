@@ -9,15 +9,33 @@ namespace {
 
 // Register offsets in the xAPIC page; the x2APIC MSR is 0x800 + offset / 16.
 enum Register : uint32_t {
-    kId = 0x20, kVersion = 0x30, kTpr = 0x80, kApr = 0x90, kPpr = 0xa0, kEoi = 0xb0, kLdr = 0xd0, kDfr = 0xe0, kSpiv = 0xf0,
-    kIsr = 0x100, kTmr = 0x180, kIrr = 0x200, kEsr = 0x280, kIcrLow = 0x300, kIcrHigh = 0x310, kLvtTimer = 0x320,
-    kLvtError = 0x370, kInitialCount = 0x380, kCurrentCount = 0x390, kDivide = 0x3e0, kSelfIpi = 0x3f0,
+    kId = 0x20,
+    kVersion = 0x30,
+    kTpr = 0x80,
+    kApr = 0x90,
+    kPpr = 0xa0,
+    kEoi = 0xb0,
+    kLdr = 0xd0,
+    kDfr = 0xe0,
+    kSpiv = 0xf0,
+    kIsr = 0x100,
+    kTmr = 0x180,
+    kIrr = 0x200,
+    kEsr = 0x280,
+    kIcrLow = 0x300,
+    kIcrHigh = 0x310,
+    kLvtTimer = 0x320,
+    kLvtError = 0x370,
+    kInitialCount = 0x380,
+    kCurrentCount = 0x390,
+    kDivide = 0x3e0,
+    kSelfIpi = 0x3f0,
 };
 
 constexpr uint32_t kVersionValue = 0x50014;  // six LVT entries, version 0x14
 constexpr uint32_t kMasked = 1u << 16;
 constexpr uint32_t kPeriodic = 1u << 17;
-constexpr uint64_t kBusCycleNs = 10;         // 100 MHz, as Xen's
+constexpr uint64_t kBusCycleNs = 10;  // 100 MHz, as Xen's
 constexpr uint64_t kNoDeadline = ~uint64_t{0};
 
 int highest_bit(const uint64_t (&words)[4]) {
@@ -32,7 +50,8 @@ uint32_t slice(const uint64_t (&words)[4], uint32_t index) {
 
 }  // namespace
 
-Lapic::Lapic(uint32_t id, const PvClock& clock, bool boot_cpu) : id_{id}, clock_{clock}, base_{kLapicBase | kEnabled | (boot_cpu ? kBootCpu : 0)} {
+Lapic::Lapic(uint32_t id, const PvClock& clock, bool boot_cpu)
+    : id_{id}, clock_{clock}, base_{kLapicBase | kEnabled | (boot_cpu ? kBootCpu : 0)} {
     reset();
 }
 
@@ -49,14 +68,16 @@ void Lapic::reset() {
     timer_deadline_ = kNoDeadline;
 }
 
-// ---- interrupts ------------------------------------------------------------------------------------------------------------
+// ---- interrupts ------------------------------------------------------------------------------------------
 
 bool Lapic::post(uint8_t vector) {
     const uint64_t bit = uint64_t{1} << (vector & 63);
     return (irr_[vector >> 6].fetch_or(bit, std::memory_order_seq_cst) & bit) == 0;
 }
 
-int Lapic::highest_in_service() const { return highest_bit(isr_); }
+int Lapic::highest_in_service() const {
+    return highest_bit(isr_);
+}
 
 uint8_t Lapic::processor_priority() const {
     const int in_service = highest_in_service();
@@ -90,30 +111,33 @@ bool Lapic::accepts_destination(const Ipi& ipi) const {
     const bool broadcast = ipi.destination == (ipi.x2apic ? 0xffffffffu : 0xffu);
     if (broadcast) return true;
     if (!ipi.logical) return ipi.destination == id_;
-    if (ipi.x2apic) return (ipi.destination >> 16) == (id_ >> 4) && (ipi.destination & (1u << (id_ & 15))) != 0;
+    if (ipi.x2apic)
+        return (ipi.destination >> 16) == (id_ >> 4) && (ipi.destination & (1u << (id_ & 15))) != 0;
     const uint32_t mine = logical_.load(std::memory_order_relaxed) >> 24;
     if ((format_.load(std::memory_order_relaxed) >> 28) == 0xf) return (mine & ipi.destination) != 0;  // flat
-    return (mine >> 4) == (ipi.destination >> 4) && (mine & ipi.destination & 0xf) != 0;               // cluster
+    return (mine >> 4) == (ipi.destination >> 4) && (mine & ipi.destination & 0xf) != 0;  // cluster
 }
 
-// ---- registers -------------------------------------------------------------------------------------------------------------
+// ---- registers -------------------------------------------------------------------------------------------
 
 uint32_t Lapic::read(uint32_t offset, uint64_t now_tsc) const {
     switch (offset) {
-    case kId: return x2apic() ? id_ : id_ << 24;
-    case kVersion: return kVersionValue;
-    case kTpr: return tpr_;
-    case kPpr: return processor_priority();
-    case kLdr: return x2apic() ? ((id_ >> 4) << 16) | (1u << (id_ & 15)) : logical_.load(std::memory_order_relaxed);
-    case kDfr: return format_.load(std::memory_order_relaxed);
-    case kSpiv: return spurious_.load(std::memory_order_relaxed);
-    case kEsr: return error_;
-    case kIcrLow: return static_cast<uint32_t>(icr_);
-    case kIcrHigh: return static_cast<uint32_t>(icr_ >> 32);
-    case kInitialCount: return initial_count_;
-    case kCurrentCount: return timer_current(now_tsc);
-    case kDivide: return divide_;
-    default: break;
+        case kId: return x2apic() ? id_ : id_ << 24;
+        case kVersion: return kVersionValue;
+        case kTpr: return tpr_;
+        case kPpr: return processor_priority();
+        case kLdr:
+            return x2apic() ? ((id_ >> 4) << 16) | (1u << (id_ & 15))
+                            : logical_.load(std::memory_order_relaxed);
+        case kDfr: return format_.load(std::memory_order_relaxed);
+        case kSpiv: return spurious_.load(std::memory_order_relaxed);
+        case kEsr: return error_;
+        case kIcrLow: return static_cast<uint32_t>(icr_);
+        case kIcrHigh: return static_cast<uint32_t>(icr_ >> 32);
+        case kInitialCount: return initial_count_;
+        case kCurrentCount: return timer_current(now_tsc);
+        case kDivide: return divide_;
+        default: break;
     }
     if (offset >= kLvtTimer && offset <= kLvtError) return lvt_[(offset - kLvtTimer) / 16];
     if (offset >= kIsr && offset < kTmr) return slice(isr_, (offset - kIsr) / 16);
@@ -132,29 +156,29 @@ bool Lapic::write_lvt(uint32_t offset, uint32_t value) {
 
 LapicAction Lapic::write(uint32_t offset, uint32_t value, uint64_t now_tsc) {
     switch (offset) {
-    case kTpr: tpr_ = static_cast<uint8_t>(value); break;
-    case kEoi: end_of_interrupt(); break;
-    case kLdr: logical_.store(value & 0xff000000, std::memory_order_relaxed); break;
-    case kDfr: format_.store(value | 0x0fffffff, std::memory_order_relaxed); break;
-    case kSpiv: {
-        const bool was = software_enabled();
-        spurious_.store(value & 0x3ff, std::memory_order_relaxed);
-        if (!software_enabled())
-            for (auto& entry : lvt_) entry |= kMasked;
-        if (!was && software_enabled()) return {LapicAction::SoftwareEnabled, {}};
-        break;
-    }
-    case kEsr: error_ = 0; break;
-    case kIcrLow: return write_icr((icr_ & 0xffffffff00000000) | value, false);
-    case kIcrHigh: icr_ = (icr_ & 0xffffffff) | (uint64_t{value} << 32); break;
-    case kInitialCount:
-        initial_count_ = value;
-        start_timer(now_tsc);
-        break;
-    case kDivide: divide_ = value & 0xb; break;
-    default:
-        if (offset >= kLvtTimer && offset <= kLvtError) write_lvt(offset, value);
-        break;
+        case kTpr: tpr_ = static_cast<uint8_t>(value); break;
+        case kEoi: end_of_interrupt(); break;
+        case kLdr: logical_.store(value & 0xff000000, std::memory_order_relaxed); break;
+        case kDfr: format_.store(value | 0x0fffffff, std::memory_order_relaxed); break;
+        case kSpiv: {
+            const bool was = software_enabled();
+            spurious_.store(value & 0x3ff, std::memory_order_relaxed);
+            if (!software_enabled())
+                for (auto& entry : lvt_) entry |= kMasked;
+            if (!was && software_enabled()) return {LapicAction::SoftwareEnabled, {}};
+            break;
+        }
+        case kEsr: error_ = 0; break;
+        case kIcrLow: return write_icr((icr_ & 0xffffffff00000000) | value, false);
+        case kIcrHigh: icr_ = (icr_ & 0xffffffff) | (uint64_t{value} << 32); break;
+        case kInitialCount:
+            initial_count_ = value;
+            start_timer(now_tsc);
+            break;
+        case kDivide: divide_ = value & 0xb; break;
+        default:
+            if (offset >= kLvtTimer && offset <= kLvtError) write_lvt(offset, value);
+            break;
     }
     return {};
 }
@@ -180,12 +204,17 @@ std::optional<uint64_t> Lapic::read_msr(uint32_t msr, uint64_t now_tsc) const {
     if (!x2apic()) return std::nullopt;
     const uint32_t offset = (msr - 0x800) * 16;
     switch (offset) {
-    case kDfr: case kIcrHigh: case kEoi: case kSelfIpi: case kApr: return std::nullopt;
-    case kIcrLow: return icr_;
-    default: break;
+        case kDfr:
+        case kIcrHigh:
+        case kEoi:
+        case kSelfIpi:
+        case kApr: return std::nullopt;
+        case kIcrLow: return icr_;
+        default: break;
     }
-    const bool known = offset == kId || offset == kVersion || offset == kTpr || offset == kPpr || offset == kLdr || offset == kSpiv ||
-                       (offset >= kIsr && offset <= kEsr) || (offset >= kLvtTimer && offset <= kCurrentCount) || offset == kDivide;
+    const bool known = offset == kId || offset == kVersion || offset == kTpr || offset == kPpr ||
+                       offset == kLdr || offset == kSpiv || (offset >= kIsr && offset <= kEsr) ||
+                       (offset >= kLvtTimer && offset <= kCurrentCount) || offset == kDivide;
     if (!known) return std::nullopt;
     return read(offset, now_tsc);
 }
@@ -198,12 +227,16 @@ LapicAction Lapic::write_msr(uint32_t msr, uint64_t value, uint64_t now_tsc) {
     if (value >> 32) return fault;
     const auto low = static_cast<uint32_t>(value);
     switch (offset) {
-    case kSelfIpi: return write_icr((low & 0xff) | (uint64_t{1} << 18), true);
-    case kEoi: case kEsr:
-        if (low) return fault;
-        [[fallthrough]];
-    case kTpr: case kSpiv: case kInitialCount: case kDivide: return write(offset, low, now_tsc);
-    default: break;
+        case kSelfIpi: return write_icr((low & 0xff) | (uint64_t{1} << 18), true);
+        case kEoi:
+        case kEsr:
+            if (low) return fault;
+            [[fallthrough]];
+        case kTpr:
+        case kSpiv:
+        case kInitialCount:
+        case kDivide: return write(offset, low, now_tsc);
+        default: break;
     }
     if (offset >= kLvtTimer && offset <= kLvtError) return write(offset, low, now_tsc);
     return fault;
@@ -211,17 +244,18 @@ LapicAction Lapic::write_msr(uint32_t msr, uint64_t value, uint64_t now_tsc) {
 
 bool Lapic::set_base_msr(uint64_t value) {
     const uint64_t writable = kEnabled | kExtended;
-    if ((value & ~writable) != (base_ & ~writable)) return false;  // the page does not move, the boot flag is read-only
+    if ((value & ~writable) != (base_ & ~writable))
+        return false;  // the page does not move, the boot flag is read-only
     const bool enabled = (value & kEnabled) != 0, extended = (value & kExtended) != 0;
     if (extended && !enabled) return false;
-    if (x2apic() && enabled && !extended) return false;            // x2APIC is left through "disabled" only
+    if (x2apic() && enabled && !extended) return false;  // x2APIC is left through "disabled" only
     if (extended && !(base_ & kEnabled)) return false;
     if (!enabled && (base_ & kEnabled)) reset();
     base_ = value;
     return true;
 }
 
-// ---- timer -----------------------------------------------------------------------------------------------------------------
+// ---- timer -----------------------------------------------------------------------------------------------
 
 uint64_t Lapic::timer_period_ticks() const {
     const uint32_t code = (divide_ & 3) | ((divide_ >> 1) & 4);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One virtual local APIC (APM vol. 2, chapter 16): the xAPIC page and the x2APIC MSRs, priorities, the timer.
 //
-// Threads: post(), accepts_destination() and software_enabled() may be called by any thread; all else belongs to the vCPU's
-// own thread. The only state that others change is the IRR, a bitmap of atomics, so that no access takes a lock.
-// An access has no side effect on other vCPUs: a write answers with an Action that the caller carries out.
+// Threads: post(), accepts_destination() and software_enabled() may be called by any thread; all else belongs
+// to the vCPU's own thread. The only state that others change is the IRR, a bitmap of atomics, so that no
+// access takes a lock. An access has no side effect on other vCPUs: a write answers with an Action that the
+// caller carries out.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,7 @@ struct Ipi {
     IpiShorthand shorthand = IpiShorthand::None;
     bool logical = false;
     bool assert_level = true;
-    bool x2apic = false;       // width and meaning of `destination`
+    bool x2apic = false;  // width and meaning of `destination`
 };
 
 struct LapicAction {
@@ -35,7 +36,7 @@ struct LapicAction {
 };
 
 class Lapic {
-public:
+  public:
     Lapic(uint32_t id, const PvClock& clock, bool boot_cpu);
     Lapic(const Lapic&) = delete;
     Lapic& operator=(const Lapic&) = delete;
@@ -55,11 +56,14 @@ public:
     bool xapic() const { return (base_ & (kEnabled | kExtended)) == kEnabled; }
 
     // interrupts
-    bool post(uint8_t vector);          // any thread. true: newly pending, kick the vCPU
+    bool post(uint8_t vector);  // any thread. true: newly pending, kick the vCPU
     bool software_enabled() const { return (spurious_.load(std::memory_order_relaxed) & 0x100) != 0; }
-    int deliverable() const;            // highest vector above the processor priority, or -1
-    bool any_requested() const { return (irr_[0].load(std::memory_order_relaxed) | irr_[1].load(std::memory_order_relaxed) | irr_[2].load(std::memory_order_relaxed) | irr_[3].load(std::memory_order_relaxed)) != 0; }
-    void accept(uint8_t vector);        // IRR -> ISR at injection
+    int deliverable() const;  // highest vector above the processor priority, or -1
+    bool any_requested() const {
+        return (irr_[0].load(std::memory_order_relaxed) | irr_[1].load(std::memory_order_relaxed) |
+                irr_[2].load(std::memory_order_relaxed) | irr_[3].load(std::memory_order_relaxed)) != 0;
+    }
+    void accept(uint8_t vector);  // IRR -> ISR at injection
     void end_of_interrupt();
     uint8_t task_priority() const { return tpr_; }
     bool accepts_destination(const Ipi& ipi) const;  // any thread; shorthand None only
@@ -69,7 +73,7 @@ public:
     uint64_t timer_deadline() const { return timer_deadline_; }  // TSC, or never
     void timer_expired(uint64_t now_tsc);                        // posts the vector when due
 
-private:
+  private:
     static constexpr uint64_t kBootCpu = 1 << 8, kExtended = 1 << 10, kEnabled = 1 << 11;
 
     uint8_t processor_priority() const;

@@ -26,11 +26,13 @@ CpuMode mode_of(Vcpu& vcpu) {
     return s.cs.attributes & kCodeBig ? CpuMode::Bits32 : CpuMode::Bits16;
 }
 
-constexpr uint64_t low_bytes(unsigned bytes) { return bytes >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * bytes)) - 1; }
+constexpr uint64_t low_bytes(unsigned bytes) {
+    return bytes >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * bytes)) - 1;
+}
 
 // What answers accesses to anything but RAM.
 class Bus {
-public:
+  public:
     explicit Bus(Vcpu& vcpu) : vcpu_{vcpu} {}
 
     uint64_t read(GuestPhys address, unsigned bytes) {
@@ -41,27 +43,30 @@ public:
     void write(GuestPhys address, unsigned bytes, uint64_t value) {
         // Narrow and unaligned writes to the LAPIC are undefined in the manual, and dropped.
         if (is_lapic(address) && bytes >= 4 && address.value() % 16 == 0)
-            vcpu_.carry_out(vcpu_.lapic().write(offset(address), static_cast<uint32_t>(value), vcpu_.port().now_tsc()));
+            vcpu_.carry_out(
+                vcpu_.lapic().write(offset(address), static_cast<uint32_t>(value), vcpu_.port().now_tsc()));
     }
 
-private:
-    bool is_lapic(GuestPhys address) const { return (address.value() & ~uint64_t{0xfff}) == kLapicBase && vcpu_.lapic().xapic(); }
+  private:
+    bool is_lapic(GuestPhys address) const {
+        return (address.value() & ~uint64_t{0xfff}) == kLapicBase && vcpu_.lapic().xapic();
+    }
     static uint32_t offset(GuestPhys address) { return static_cast<uint32_t>(address.value() & 0xff0); }
     Vcpu& vcpu_;
 };
 
 uint64_t segment_base(const VcpuState& s, Segment segment, CpuMode mode) {
     switch (segment) {
-    case Segment::Fs: return s.fs.base;
-    case Segment::Gs: return s.gs.base;
-    default: break;
+        case Segment::Fs: return s.fs.base;
+        case Segment::Gs: return s.gs.base;
+        default: break;
     }
     if (mode == CpuMode::Bits64) return 0;
     switch (segment) {
-    case Segment::Es: return s.es.base;
-    case Segment::Cs: return s.cs.base;
-    case Segment::Ss: return s.ss.base;
-    default: return s.ds.base;
+        case Segment::Es: return s.es.base;
+        case Segment::Cs: return s.cs.base;
+        case Segment::Ss: return s.ss.base;
+        default: return s.ds.base;
     }
 }
 
@@ -80,8 +85,10 @@ MmioResult move_string(Vm& vm, Vcpu& vcpu, const Instruction& i, CpuMode mode) {
     uint64_t value = 0;
     const auto bytes = std::as_writable_bytes(std::span<uint64_t, 1>{&value, 1}).first(i.memory_size);
     if (s.fault_flags & kFaultWrite) {
-        const uint64_t linear = segment_base(s, i.memory.segment, mode) + effective_offset(i, registers, s.rip);
-        if (walker.copy_in(linear, bytes, Access::Read, privilege) != i.memory_size) return MmioResult::Unsupported;
+        const uint64_t linear =
+            segment_base(s, i.memory.segment, mode) + effective_offset(i, registers, s.rip);
+        if (walker.copy_in(linear, bytes, Access::Read, privilege) != i.memory_size)
+            return MmioResult::Unsupported;
         bus.write(device, i.memory_size, value);
     } else {
         const uint64_t linear = segment_base(s, Segment::Es, mode) + (s.gpr[kRdi] & mask);
@@ -107,7 +114,10 @@ MmioExit cannot(const uint8_t* bytes, unsigned count, const VcpuState& s) {
 bool carry_out(Vm& vm, Vcpu& vcpu, const Instruction& i, CpuMode mode) {
     VcpuState& s = vcpu.state();
     Bus bus{vcpu};
-    const MmioResult result = i.operation == Operation::Movs ? move_string(vm, vcpu, i, mode) : emulate_mmio(i, GuestRegisters{s.gpr}, s.rflags, GuestPhys{s.guest_physical}, bus);
+    const MmioResult result =
+        i.operation == Operation::Movs
+            ? move_string(vm, vcpu, i, mode)
+            : emulate_mmio(i, GuestRegisters{s.gpr}, s.rflags, GuestPhys{s.guest_physical}, bus);
     if (result == MmioResult::Done) vcpu.finish_instruction(s.rip + i.length);
     return result != MmioResult::Unsupported;
 }
@@ -121,7 +131,9 @@ MmioExit handle_mmio(Vm& vm, Vcpu& vcpu, uint64_t linear_rip) {
     // The kernel's accesses to its LAPIC: a few places, again and again.
     const bool kernel_code = mode == CpuMode::Bits64 && s.cpl == 0;
     if (kernel_code && !in_walk)
-        if (const Instruction* known = vcpu.instructions().find_access(s, linear_rip); known && carry_out(vm, vcpu, *known, mode)) return {};
+        if (const Instruction* known = vcpu.instructions().find_access(s, linear_rip);
+            known && carry_out(vm, vcpu, *known, mode))
+            return {};
 
     uint8_t bytes[15];
     const unsigned count = vcpu.instructions().fetch(s, linear_rip, bytes);

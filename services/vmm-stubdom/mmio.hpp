@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Emulates one instruction that accessed memory which is not RAM: the LAPIC page, or nothing (reads give ones, writes are
-// dropped, as on a bus). The instruction's bytes come from the guest and are decoded from a private copy.
+// Emulates one instruction that accessed memory which is not RAM: the LAPIC page, or nothing (reads give
+// ones, writes are dropped, as on a bus). The instruction's bytes come from the guest and are decoded from a
+// private copy.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,8 @@ namespace {
 __extension__ typedef unsigned __int128 uint128;
 }
 
-PvClock::PvClock(uint64_t tsc_khz, uint64_t start_tsc) : tsc_khz_{tsc_khz ? tsc_khz : 1'000'000}, start_tsc_{start_tsc}, shift_{0} {
+PvClock::PvClock(uint64_t tsc_khz, uint64_t start_tsc)
+    : tsc_khz_{tsc_khz ? tsc_khz : 1'000'000}, start_tsc_{start_tsc}, shift_{0} {
     // ns = (ticks << shift) * mul >> 32 with mul in [2^31, 2^32): as precise as 32 bits allow.
     uint64_t hz = tsc_khz_ * 1000;
     uint128 wanted = (uint128{1'000'000'000} << 32);
@@ -35,9 +36,11 @@ uint64_t PvClock::tsc_at(uint64_t ns) const {
 }
 
 uint64_t PvClock::ticks(uint64_t ns) const {
-    // Rounded up, twice: an expiry must never be seen as early by the guest, or it re-arms for the remaining nanosecond.
+    // Rounded up, twice: an expiry must never be seen as early by the guest, or it re-arms for the remaining
+    // nanosecond.
     uint128 scaled = ((uint128{ns} << 32) + mul_ - 1) / mul_;
-    const uint128 result = shift_ >= 0 ? (scaled + ((uint128{1} << shift_) - 1)) >> shift_ : scaled << -shift_;
+    const uint128 result =
+        shift_ >= 0 ? (scaled + ((uint128{1} << shift_) - 1)) >> shift_ : scaled << -shift_;
     return result > ~uint64_t{0} - 1 ? ~uint64_t{0} - 1 : static_cast<uint64_t>(result);
 }
 

@@ -16,7 +16,7 @@ namespace bulkhead::vmm {
 namespace {
 
 class LogConsole final : public ConsoleSink {
-public:
+  public:
     std::size_t write(std::string_view text) override {
         for (const char c : text) {
             if (c == '\n') {
@@ -33,18 +33,19 @@ public:
         return text.size();
     }
     bool at_prompt() {
-        const bool there = line_.find("# ") != std::string::npos;  // the shell may ask the terminal something after it
+        const bool there =
+            line_.find("# ") != std::string::npos;  // the shell may ask the terminal something after it
         if (there) cap::log_line(line_), line_.clear();
         return there;
     }
 
-private:
+  private:
     std::string line_;
 };
 
 // Nobody answers: the guest's xenbus waits for ever.
 class NoStore final : public XenstoreLink {
-public:
+  public:
     bool request(const xsd_sockmsg&, std::string_view) override { return true; }
 };
 
@@ -67,7 +68,8 @@ unsigned number(std::string_view text, unsigned otherwise) {
     return value;
 }
 
-// "key = value" lines: vcpus, memory (MiB), cmdline, type (a line to type at a shell prompt, any number of them).
+// "key = value" lines: vcpus, memory (MiB), cmdline, type (a line to type at a shell prompt, any number of
+// them).
 void read_config(std::string_view text, Inputs& in) {
     while (!text.empty()) {
         const std::size_t end = text.find('\n');
@@ -91,7 +93,8 @@ Inputs find_inputs(const abi::StartInfo& start) {
     in.ramdisk = named(start, "ramdisk");
     const auto archive = named(start, "bootfs");
     if (archive.empty()) return in;
-    const auto files = supervisor::Bootfs::open({reinterpret_cast<const uint8_t*>(archive.data()), archive.size()});
+    const auto files =
+        supervisor::Bootfs::open({reinterpret_cast<const uint8_t*>(archive.data()), archive.size()});
     if (!files) return in;
     const auto file = [&](const char* name) -> std::span<const std::byte> {
         const auto found = files->find(name);
@@ -108,7 +111,8 @@ Inputs find_inputs(const abi::StartInfo& start) {
 
 int run_standalone(cap::Environment& env, ring::Hub& hub, cap::CapAddr wake) {
     Inputs in = find_inputs(env.start);
-    if (in.kernel.empty()) return cap::log_line("vmm: it was given neither a control endpoint nor a kernel"), 1;
+    if (in.kernel.empty())
+        return cap::log_line("vmm: it was given neither a control endpoint nor a kernel"), 1;
     GuestConfig config;
     config.vm.vcpus = in.vcpus;
     config.vm.ram_bytes = uint64_t{in.memory_mib} << 20;
@@ -141,7 +145,8 @@ int run_standalone(cap::Environment& env, ring::Hub& hub, cap::CapAddr wake) {
         cap::drop(hub.wait(abi::kDeadlineNever) ? cap::Status::Ok : cap::Status::Timeout);
     }
     (*guest)->pump();
-    cap::log_line(std::string{"vmm: standalone: the guest ended: "} + reason_name((*guest)->vm().report().reason));
+    cap::log_line(std::string{"vmm: standalone: the guest ended: "} +
+                  reason_name((*guest)->vm().report().reason));
     return 0;
 }
 

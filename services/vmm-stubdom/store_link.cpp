@@ -13,7 +13,9 @@ namespace {
 using schema::xenstore::FromClient;
 using schema::xenstore::ToClient;
 
-std::string_view text(capnp::Data::Reader data) { return {reinterpret_cast<const char*>(data.begin()), data.size()}; }
+std::string_view text(capnp::Data::Reader data) {
+    return {reinterpret_cast<const char*>(data.begin()), data.size()};
+}
 
 }  // namespace
 
@@ -37,7 +39,8 @@ bool StoreLink::send(const Pending& p, bool replayed) {
                r.setOp(p.header.type);
                r.setTx(p.header.tx_id);
                r.setReplayed(replayed);
-               r.setPayload(capnp::Data::Reader{reinterpret_cast<const kj::byte*>(p.payload.data()), p.payload.size()});
+               r.setPayload(capnp::Data::Reader{reinterpret_cast<const kj::byte*>(p.payload.data()),
+                                                p.payload.size()});
            }) == ring::Io::Ok;
 }
 
@@ -59,7 +62,8 @@ void StoreLink::receive(XenstoreRing& guest) {
             return true;
         }
         const auto r = m.getReply();
-        const auto asked = std::ranges::find_if(pending_, [&](const Pending& p) { return p.header.req_id == r.getId(); });
+        const auto asked =
+            std::ranges::find_if(pending_, [&](const Pending& p) { return p.header.req_id == r.getId(); });
         if (asked == pending_.end()) return true;
         pending_.erase(asked);
         const std::string_view payload = text(r.getPayload());

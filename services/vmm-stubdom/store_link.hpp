@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's xenstore connection as xenstore-stubdom's client. Keeps every unanswered request, and sends it again when the
-// service comes back. Owned by the I/O thread.
+// The guest's xenstore connection as xenstore-stubdom's client. Keeps every unanswered request, and sends it
+// again when the service comes back. Owned by the I/O thread.
 #pragma once
 
 #include <deque>
@@ -13,13 +13,13 @@
 namespace bulkhead::vmm {
 
 class StoreLink final : public XenstoreLink {
-public:
+  public:
     StoreLink(ring::Hub& hub, cap::CapAddr endpoint) : connection_{hub, endpoint} {}
     cap::Status connect();
     void poll(XenstoreRing* ring);
     bool request(const xsd_sockmsg& header, std::string_view payload) override;
 
-private:
+  private:
     struct Pending {
         xsd_sockmsg header;
         std::string payload;

@@ -8,27 +8,27 @@ namespace bulkhead::vmm {
 const char* exit_name(abi::ExitReason reason) {
     using enum abi::ExitReason;
     switch (reason) {
-    case None: return "none";
-    case Notified: return "notified";
-    case Timeout: return "timeout";
-    case Synced: return "synced";
-    case InterruptWindow: return "window";
-    case Cpuid: return "cpuid";
-    case Hlt: return "hlt";
-    case Io: return "io";
-    case MsrRead: return "rdmsr";
-    case MsrWrite: return "wrmsr";
-    case Hypercall: return "hypercall";
-    case NestedFault: return "nested fault";
-    case Shutdown: return "triple fault";
-    case Xsetbv: return "xsetbv";
-    case Pause: return "pause";
-    case Wbinvd: return "wbinvd";
-    case Monitor: return "monitor";
-    case VirtInstruction: return "virtualization instruction";
-    case Exception: return "exception";
-    case Rdtsc: return "rdtsc";
-    case Other: return "other";
+        case None: return "none";
+        case Notified: return "notified";
+        case Timeout: return "timeout";
+        case Synced: return "synced";
+        case InterruptWindow: return "window";
+        case Cpuid: return "cpuid";
+        case Hlt: return "hlt";
+        case Io: return "io";
+        case MsrRead: return "rdmsr";
+        case MsrWrite: return "wrmsr";
+        case Hypercall: return "hypercall";
+        case NestedFault: return "nested fault";
+        case Shutdown: return "triple fault";
+        case Xsetbv: return "xsetbv";
+        case Pause: return "pause";
+        case Wbinvd: return "wbinvd";
+        case Monitor: return "monitor";
+        case VirtInstruction: return "virtualization instruction";
+        case Exception: return "exception";
+        case Rdtsc: return "rdtsc";
+        case Other: return "other";
     }
     return "unknown";
 }
@@ -40,7 +40,8 @@ std::string TraceRing::dump(unsigned most) const {
     for (uint32_t i = next_ - shown; i != next_; ++i) {
         const Entry& e = entries_[i % kEntries];
         char line[96];
-        std::snprintf(line, sizeof line, "  %-14s rip %016llx  %llx\n", exit_name(e.reason), static_cast<unsigned long long>(e.rip), static_cast<unsigned long long>(e.detail));
+        std::snprintf(line, sizeof line, "  %-14s rip %016llx  %llx\n", exit_name(e.reason),
+                      static_cast<unsigned long long>(e.rip), static_cast<unsigned long long>(e.detail));
         text += line;
     }
     return text;

@@ -16,7 +16,9 @@ using abi::VcpuState;
 constexpr uint64_t kFlagInterrupts = 1 << 9;
 constexpr uint64_t kEventValid = uint64_t{1} << 31, kEventError = 1 << 11;
 constexpr uint64_t kTypeExternal = 0, kTypeNmi = 2, kTypeException = 3, kTypeSoftware = 4;
-constexpr uint64_t event(uint8_t vector, uint64_t type) { return vector | type << 8 | kEventValid; }
+constexpr uint64_t event(uint8_t vector, uint64_t type) {
+    return vector | type << 8 | kEventValid;
+}
 
 // The vCPU whose thread this is: it needs no kick from itself.
 thread_local const Vcpu* current_vcpu = nullptr;
@@ -24,12 +26,18 @@ thread_local const Vcpu* current_vcpu = nullptr;
 }  // namespace
 
 Vcpu::Vcpu(Vm& vm, unsigned index, CpuPort& port)
-    : vm_{vm}, index_{index}, port_{port}, state_{port.state()}, lapic_{index, vm.clock(), index == 0}, clock_{vm.clock()}, instructions_{vm.memory()} {
+    : vm_{vm},
+      index_{index},
+      port_{port},
+      state_{port.state()},
+      lapic_{index, vm.clock(), index == 0},
+      clock_{vm.clock()},
+      instructions_{vm.memory()} {
     fill_reset_state();
     clock_.publish_time(vm.events().vcpu_info(index) + offsetof(vcpu_info_t, time));
 }
 
-// ---- from any thread -----------------------------------------------------------------------------------------------------
+// ---- from any thread -------------------------------------------------------------------------------------
 
 void Vcpu::kick() {
     if (current_vcpu != this) port_.kick();
@@ -45,7 +53,7 @@ void Vcpu::post(uint8_t vector) {
     if (lapic_.software_enabled() && lapic_.post(vector)) kick();
 }
 
-// ---- the run loop ----------------------------------------------------------------------------------------------------------
+// ---- the run loop ----------------------------------------------------------------------------------------
 
 void Vcpu::run() {
     current_vcpu = this;
@@ -64,7 +72,8 @@ bool Vcpu::step() {
         activity_.store(before, std::memory_order_seq_cst);
         return true;
     }
-    if (const uint32_t bits = requests_.load(std::memory_order_acquire)) [[unlikely]] take_requests(bits);
+    if (const uint32_t bits = requests_.load(std::memory_order_acquire)) [[unlikely]]
+        take_requests(bits);
     if (down_) [[unlikely]] {
         if (requests_.load(std::memory_order_seq_cst) == 0) port_.wait(kNever);
         return true;
@@ -78,11 +87,12 @@ bool Vcpu::step() {
     prepare_entry();
     const uint64_t timers = clock_.deadline(), lapic_timer = lapic_.timer_deadline();
     const uint64_t deadline = timers < lapic_timer ? timers : lapic_timer;
-    // An exit that changed nothing but registers needs no new decision: whatever another thread wants comes with a kick, which
-    // ends the next run at once, and an open request for the interrupt window stands.
+    // An exit that changed nothing but registers needs no new decision: whatever another thread wants comes
+    // with a kick, which ends the next run at once, and an open request for the interrupt window stands.
     ExitReason reason = port_.run(deadline);
     while (!state_.interrupted_event && quick(reason)) reason = port_.run(deadline);
-    if (state_.interrupted_event) [[unlikely]] reinject_interrupted();
+    if (state_.interrupted_event) [[unlikely]]
+        reinject_interrupted();
     dispatch(reason);
     return true;
 }
@@ -103,13 +113,15 @@ void Vcpu::take_requests(uint32_t bits) {
         halted_ = nmi_pending_ = false;
         activity_.store(Activity::Down, std::memory_order_seq_cst);
     }
-    if ((bits & kSipi) && down_ && init_received_) enter_real_mode(sipi_vector_.load(std::memory_order_relaxed));
+    if ((bits & kSipi) && down_ && init_received_)
+        enter_real_mode(sipi_vector_.load(std::memory_order_relaxed));
     if (!down_ && activity() == Activity::Down) activity_.store(Activity::Running, std::memory_order_seq_cst);
 }
 
 bool Vcpu::wake_condition() const {
     if (requests_.load(std::memory_order_seq_cst) || nmi_pending_) return true;
-    // A spinlock's slow path polls with interrupts off: an upcall that it cannot take must not turn its sleep into a busy loop.
+    // A spinlock's slow path polls with interrupts off: an upcall that it cannot take must not turn its sleep
+    // into a busy loop.
     if (polling_ && !(state_.rflags & kFlagInterrupts)) return false;
     if (vm_.events().upcall_pending(index_) && (vm_.callback_vector() || polling_)) return true;
     return lapic_.deliverable() >= 0;
@@ -152,15 +164,16 @@ void Vcpu::block(bool polling, uint64_t poll_deadline) {
 void Vcpu::go_down() {
     down_ = true;
     init_received_ = false;
-    clock_.enter_runstate(RUNSTATE_offline, port_.now_tsc(), vm_.runstate_flag.load(std::memory_order_relaxed));
+    clock_.enter_runstate(RUNSTATE_offline, port_.now_tsc(),
+                          vm_.runstate_flag.load(std::memory_order_relaxed));
     activity_.store(Activity::Down, std::memory_order_seq_cst);
     vm_.vcpu_went_down();
 }
 
-// ---- events ----------------------------------------------------------------------------------------------------------------
+// ---- events ----------------------------------------------------------------------------------------------
 
-// Decides what the next entry injects. The callback vector is level-triggered from upcall_pending, without EOI, and so never
-// enters the LAPIC; the guest clears upcall_pending first thing in its handler.
+// Decides what the next entry injects. The callback vector is level-triggered from upcall_pending, without
+// EOI, and so never enters the LAPIC; the guest clears upcall_pending first thing in its handler.
 void Vcpu::prepare_entry() {
     if (nmi_pending_ && !state_.inject) [[unlikely]] {
         state_.inject = event(2, kTypeNmi);
@@ -186,8 +199,8 @@ void Vcpu::prepare_entry() {
     state_.want_window = want_window;
 }
 
-// The exit came in the middle of the delivery of an event: deliver it again. Software interrupts are left out, because RIP
-// still points at the instruction that raises them.
+// The exit came in the middle of the delivery of an event: deliver it again. Software interrupts are left
+// out, because RIP still points at the instruction that raises them.
 void Vcpu::reinject_interrupted() {
     const uint64_t again = state_.interrupted_event;
     state_.interrupted_event = 0;
@@ -213,10 +226,11 @@ void Vcpu::single_step() {
 void Vcpu::carry_out(const LapicAction& action) {
     if (action.kind == LapicAction::SendIpi) vm_.send_ipi(*this, action.ipi);
     // INIT cleared the IRR: an upcall vector posted before the LAPIC was enabled would be lost for good.
-    if (action.kind == LapicAction::SoftwareEnabled && upcall_vector() && vm_.events().upcall_pending(index_)) lapic_.post(upcall_vector());
+    if (action.kind == LapicAction::SoftwareEnabled && upcall_vector() && vm_.events().upcall_pending(index_))
+        lapic_.post(upcall_vector());
 }
 
-// ---- start states (APM vol. 2, table 14-1) -----------------------------------------------------------------------------------
+// ---- start states (APM vol. 2, table 14-1) ---------------------------------------------------------------
 
 void Vcpu::fill_reset_state() {
     const uint64_t want = state_.want;
@@ -245,7 +259,8 @@ void Vcpu::enter_real_mode(uint8_t sipi_vector) {
     state_.rip = 0;
     state_.cs = {static_cast<uint16_t>(sipi_vector << 8), 0x9b, 0xffff, uint64_t{sipi_vector} << 12};
     down_ = init_received_ = false;
-    clock_.enter_runstate(RUNSTATE_running, port_.now_tsc(), vm_.runstate_flag.load(std::memory_order_relaxed));
+    clock_.enter_runstate(RUNSTATE_running, port_.now_tsc(),
+                          vm_.runstate_flag.load(std::memory_order_relaxed));
     activity_.store(Activity::Running, std::memory_order_seq_cst);
 }
 
@@ -262,15 +277,17 @@ void Vcpu::start_protected(uint32_t entry, uint32_t rbx) {
     activity_.store(Activity::Running, std::memory_order_seq_cst);
 }
 
-// ---- report ------------------------------------------------------------------------------------------------------------------
+// ---- report ----------------------------------------------------------------------------------------------
 
 std::string Vcpu::describe() {
-    static constexpr const char* kNames[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"};
+    static constexpr const char* kNames[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                               "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15"};
     port_.sync();
     std::string text;
     char line[160];
     const auto add = [&](const char* name, uint64_t value, bool newline) {
-        std::snprintf(line, sizeof line, "  %s %016llx%s", name, static_cast<unsigned long long>(value), newline ? "\n" : "");
+        std::snprintf(line, sizeof line, "  %s %016llx%s", name, static_cast<unsigned long long>(value),
+                      newline ? "\n" : "");
         text += line;
     };
     for (unsigned i = 0; i < 16; ++i) add(kNames[i], state_.gpr[i], i % 4 == 3);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One virtual CPU: its run loop, what interrupts it gets and when, and what happens at each exit.
 //
-// run() is the body of the vCPU's own thread. Other threads reach it only through request() and the LAPIC's post(), each
-// followed by a kick. The common exits (CPUID, xen_version, RDMSR, LAPIC access) touch nothing but this object.
+// run() is the body of the vCPU's own thread. Other threads reach it only through request() and the LAPIC's
+// post(), each followed by a kick. The common exits (CPUID, xen_version, RDMSR, LAPIC access) touch nothing
+// but this object.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,7 @@ namespace bulkhead::vmm {
 class Vm;
 
 class Vcpu {
-public:
+  public:
     // What a thread is doing, for `xl vcpu-list`. Down: waits for SIPI, or halted with interrupts off.
     enum class Activity : uint32_t { Running, Blocked, Down, Paused, Ended };
     enum Request : uint32_t { kInit = 1, kSipi = 2, kNmi = 4, kResumed = 8 };
@@ -61,13 +62,14 @@ public:
     void finish_instruction(uint64_t next_rip) {
         state_.rip = next_rip;
         state_.interrupt_shadow = 0;  // it covers one instruction only
-        if (state_.rflags & 0x100) [[unlikely]] single_step();
+        if (state_.rflags & 0x100) [[unlikely]]
+            single_step();
     }
     void inject_exception(uint8_t vector, bool has_error = false, uint32_t error = 0);
     void carry_out(const LapicAction& action);
     std::string describe();  // registers and the last exits; syncs
 
-private:
+  private:
     // vcpu.cpp
     void take_requests(uint32_t bits);
     void sleep();
@@ -80,7 +82,8 @@ private:
     void reinject_interrupted();
 
     // vcpu_exits.cpp
-    bool quick(abi::ExitReason reason);  // carried out, without any effect on interrupts, timers or other vCPUs
+    bool quick(
+        abi::ExitReason reason);  // carried out, without any effect on interrupts, timers or other vCPUs
     void dispatch(abi::ExitReason reason);
     void note(abi::ExitReason reason);
     uint64_t next_rip();  // of the exiting instruction; 0: cannot tell, run the guest again
@@ -110,7 +113,8 @@ private:
     std::atomic<uint8_t> sipi_vector_{0};
     std::atomic<uint8_t> upcall_vector_{0};
     std::atomic<Activity> activity_{Activity::Down};
-    bool down_ = true, init_received_ = true, halted_ = false, polling_ = false, nmi_pending_ = false, awaiting_resume_ = false;
+    bool down_ = true, init_received_ = true, halted_ = false, polling_ = false, nmi_pending_ = false,
+         awaiting_resume_ = false;
     uint64_t poll_deadline_ = ~uint64_t{0};
 };
 

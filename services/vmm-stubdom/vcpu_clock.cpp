@@ -75,7 +75,8 @@ bool VcpuClock::expire(uint64_t now_tsc) {
         due = true;
     }
     if (now_tsc >= periodic_tsc_) {
-        periodic_tsc_ += ((now_tsc - periodic_tsc_) / period_ticks_ + 1) * period_ticks_;  // missed ones are dropped
+        periodic_tsc_ +=
+            ((now_tsc - periodic_tsc_) / period_ticks_ + 1) * period_ticks_;  // missed ones are dropped
         due = true;
     }
     return due;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The time of one vCPU: its timers (Xen's single-shot and periodic ones) and the three structures in guest memory that tell
-// it the time: vcpu_time_info, the vDSO's copy of it, and the runstate.
+// The time of one vCPU: its timers (Xen's single-shot and periodic ones) and the three structures in guest
+// memory that tell it the time: vcpu_time_info, the vDSO's copy of it, and the runstate.
 //
-// Owned by the vCPU's thread. Pointers into guest memory stay valid for the life of the VM. Because the TSC is never scaled or
-// stopped, vcpu_time_info is written once per place and not at each entry.
+// Owned by the vCPU's thread. Pointers into guest memory stay valid for the life of the VM. Because the TSC
+// is never scaled or stopped, vcpu_time_info is written once per place and not at each entry.
 #pragma once
 
 #include <array>
@@ -20,13 +20,14 @@ namespace bulkhead::vmm {
 inline constexpr uint64_t kNever = ~uint64_t{0};
 
 class VcpuClock {
-public:
+  public:
     explicit VcpuClock(const PvClock& clock) : clock_{clock} {}
 
     // A vcpu_time_info at `at` (32 bytes).
     void publish_time(std::byte* at) const;
 
-    // Runstate. A registered area may cross a page: two pieces, 48 bytes together. `flag`: VMASST_TYPE_runstate_update_flag.
+    // Runstate. A registered area may cross a page: two pieces, 48 bytes together. `flag`:
+    // VMASST_TYPE_runstate_update_flag.
     void set_runstate_area(std::span<std::byte> first, std::span<std::byte> second);
     void enter_runstate(int state, uint64_t now_tsc, bool flag);
     xenabi::RunstateInfo runstate() const { return runstate_; }
@@ -41,7 +42,7 @@ public:
     bool expire(uint64_t now_tsc);  // true: VIRQ_TIMER is due
     void forget();                  // resume: areas and timers are gone
 
-private:
+  private:
     void write_runstate(bool flag);
 
     const PvClock& clock_;

@@ -46,67 +46,73 @@ inline void Vcpu::note(ExitReason reason) {
 
 bool Vcpu::quick(ExitReason reason) {
     switch (reason) {
-    case ExitReason::Cpuid:
-        note(reason);
-        on_cpuid();
-        return true;
-    case ExitReason::MsrRead:
-        note(reason);
-        on_msr(false);
-        return true;
-    case ExitReason::Hypercall:
-        if (!is_pure_hypercall(state_.gpr[kRax])) return false;
-        note(reason);
-        on_hypercall();
-        return true;
-    default: return false;
+        case ExitReason::Cpuid:
+            note(reason);
+            on_cpuid();
+            return true;
+        case ExitReason::MsrRead:
+            note(reason);
+            on_msr(false);
+            return true;
+        case ExitReason::Hypercall:
+            if (!is_pure_hypercall(state_.gpr[kRax])) return false;
+            note(reason);
+            on_hypercall();
+            return true;
+        default: return false;
     }
 }
 
 void Vcpu::dispatch(ExitReason reason) {
     note(reason);
     switch (reason) {
-    case ExitReason::Cpuid: return on_cpuid();
-    case ExitReason::Hypercall: return on_hypercall();
-    case ExitReason::MsrRead: return on_msr(false);
-    case ExitReason::MsrWrite: return on_msr(true);
-    case ExitReason::NestedFault: return on_nested_fault();
-    case ExitReason::InterruptWindow: case ExitReason::Notified: case ExitReason::Synced: return;
-    case ExitReason::Timeout: return expire_timers(port_.now_tsc());
-    case ExitReason::Hlt: return on_halt();
-    case ExitReason::Io: return on_io();
-    case ExitReason::Pause:
-        if (const uint64_t next = next_rip()) finish_instruction(next);
-        return port_.yield();
-    case ExitReason::Wbinvd:  // memory is coherent: nothing to write back
-        if (const uint64_t next = next_rip()) finish_instruction(next);
-        return;
-    case ExitReason::Xsetbv: return on_xsetbv();
-    case ExitReason::Monitor: case ExitReason::VirtInstruction: return inject_exception(kInvalidOpcode);
-    case ExitReason::Exception: return on_exception();
-    case ExitReason::Rdtsc:
-        if (const uint64_t next = next_rip()) {
-            const uint64_t tsc = port_.now_tsc() + state_.tsc_offset;
-            set_low(kRax, static_cast<uint32_t>(tsc));
-            set_low(kRdx, static_cast<uint32_t>(tsc >> 32));
-            finish_instruction(next);
-        }
-        return;
-    case ExitReason::Shutdown: return vm_.crash(*this, "triple fault");
-    case ExitReason::None: return vm_.crash(*this, "the CPU cannot enter this guest state");
-    case ExitReason::Other: break;
+        case ExitReason::Cpuid: return on_cpuid();
+        case ExitReason::Hypercall: return on_hypercall();
+        case ExitReason::MsrRead: return on_msr(false);
+        case ExitReason::MsrWrite: return on_msr(true);
+        case ExitReason::NestedFault: return on_nested_fault();
+        case ExitReason::InterruptWindow:
+        case ExitReason::Notified:
+        case ExitReason::Synced: return;
+        case ExitReason::Timeout: return expire_timers(port_.now_tsc());
+        case ExitReason::Hlt: return on_halt();
+        case ExitReason::Io: return on_io();
+        case ExitReason::Pause:
+            if (const uint64_t next = next_rip()) finish_instruction(next);
+            return port_.yield();
+        case ExitReason::Wbinvd:  // memory is coherent: nothing to write back
+            if (const uint64_t next = next_rip()) finish_instruction(next);
+            return;
+        case ExitReason::Xsetbv: return on_xsetbv();
+        case ExitReason::Monitor:
+        case ExitReason::VirtInstruction: return inject_exception(kInvalidOpcode);
+        case ExitReason::Exception: return on_exception();
+        case ExitReason::Rdtsc:
+            if (const uint64_t next = next_rip()) {
+                const uint64_t tsc = port_.now_tsc() + state_.tsc_offset;
+                set_low(kRax, static_cast<uint32_t>(tsc));
+                set_low(kRdx, static_cast<uint32_t>(tsc >> 32));
+                finish_instruction(next);
+            }
+            return;
+        case ExitReason::Shutdown: return vm_.crash(*this, "triple fault");
+        case ExitReason::None: return vm_.crash(*this, "the CPU cannot enter this guest state");
+        case ExitReason::Other: break;
     }
     char what[64];
-    std::snprintf(what, sizeof what, "unexpected exit 0x%llx", static_cast<unsigned long long>(state_.exit_code));
+    std::snprintf(what, sizeof what, "unexpected exit 0x%llx",
+                  static_cast<unsigned long long>(state_.exit_code));
     vm_.crash(*this, what);
 }
 
 void Vcpu::on_cpuid() {
     const uint64_t next = next_rip();
     if (!next) return;
-    const auto leaf = static_cast<uint32_t>(state_.gpr[kRax]), subleaf = static_cast<uint32_t>(state_.gpr[kRcx]);
+    const auto leaf = static_cast<uint32_t>(state_.gpr[kRax]),
+               subleaf = static_cast<uint32_t>(state_.gpr[kRcx]);
     if (leaf == 0xd && !(state_.valid & VcpuState::kXcr0)) port_.sync();
-    const CpuidResult r = vm_.cpuid().lookup(leaf, subleaf, {index_, state_.cr4, state_.xcr0, lapic_.base_msr()});
+    const CpuidResult r =
+        vm_.cpuid().lookup(leaf, subleaf, {index_, state_.cr4, state_.xcr0, lapic_.base_msr()});
     set_low(kRax, r.eax);
     set_low(kRbx, r.ebx);
     set_low(kRcx, r.ecx);
@@ -126,15 +132,17 @@ void Vcpu::on_msr(bool write) {
         return finish_instruction(next);
     }
     const uint64_t value = (state_.gpr[kRdx] << 32) | static_cast<uint32_t>(state_.gpr[kRax]);
-    if ((msr == 0xc0000103) && !(state_.valid & VcpuState::kMsrs)) port_.sync();  // its group is loaded as a whole
+    if ((msr == 0xc0000103) && !(state_.valid & VcpuState::kMsrs))
+        port_.sync();  // its group is loaded as a whole
     const MsrWrite result = msrs_.write(msr, value, state_, lapic_, port_.now_tsc());
     switch (result.kind) {
-    case MsrWrite::Fault: return inject_exception(kGeneralProtection, true);
-    case MsrWrite::HypercallPage:
-        if (!write_hypercall_page(vm_, GuestPhys{value & ~uint64_t{0xfff}})) return inject_exception(kGeneralProtection, true);
-        break;
-    case MsrWrite::Lapic: carry_out(result.lapic); break;
-    case MsrWrite::Done: break;
+        case MsrWrite::Fault: return inject_exception(kGeneralProtection, true);
+        case MsrWrite::HypercallPage:
+            if (!write_hypercall_page(vm_, GuestPhys{value & ~uint64_t{0xfff}}))
+                return inject_exception(kGeneralProtection, true);
+            break;
+        case MsrWrite::Lapic: carry_out(result.lapic); break;
+        case MsrWrite::Done: break;
     }
     finish_instruction(next);
 }
@@ -169,7 +177,8 @@ void Vcpu::on_xsetbv() {
     if (!next) return;
     const uint64_t value = (state_.gpr[kRdx] << 32) | static_cast<uint32_t>(state_.gpr[kRax]);
     const bool sse_for_avx = (value & 6) != 4;
-    if (static_cast<uint32_t>(state_.gpr[kRcx]) != 0 || state_.cpl != 0 || !(value & 1) || !sse_for_avx || (value & ~vm_.cpuid().xcr0_supported()))
+    if (static_cast<uint32_t>(state_.gpr[kRcx]) != 0 || state_.cpl != 0 || !(value & 1) || !sse_for_avx ||
+        (value & ~vm_.cpuid().xcr0_supported()))
         return inject_exception(kGeneralProtection, true);
     state_.xcr0 = value;
     state_.dirty |= VcpuState::kXcr0;
@@ -178,7 +187,8 @@ void Vcpu::on_xsetbv() {
 
 void Vcpu::on_exception() {
     const auto vector = static_cast<uint8_t>(state_.exit_code - 0x40);
-    // #AC is intercepted so that a guest cannot hang the CPU in its delivery; once is harmless. #MC is the host's affair.
+    // #AC is intercepted so that a guest cannot hang the CPU in its delivery; once is harmless. #MC is the
+    // host's affair.
     if (vector == kAlignmentCheck) return inject_exception(kAlignmentCheck, true);
     if (vector == kMachineCheck) return;
     inject_exception(vector);

@@ -9,13 +9,13 @@ namespace bulkhead::vmm {
 
 const char* reason_name(ExitReport::Reason reason) {
     switch (reason) {
-    case ExitReport::None: return "none";
-    case ExitReport::Poweroff: return "poweroff";
-    case ExitReport::Reboot: return "reboot";
-    case ExitReport::Suspend: return "suspend";
-    case ExitReport::Crash: return "crash";
-    case ExitReport::Watchdog: return "watchdog";
-    case ExitReport::Killed: return "killed";
+        case ExitReport::None: return "none";
+        case ExitReport::Poweroff: return "poweroff";
+        case ExitReport::Reboot: return "reboot";
+        case ExitReport::Suspend: return "suspend";
+        case ExitReport::Crash: return "crash";
+        case ExitReport::Watchdog: return "watchdog";
+        case ExitReport::Killed: return "killed";
     }
     return "unknown";
 }
@@ -35,9 +35,15 @@ CpuidConfig cpuid_config(const VmConfig& config, const PvClock& clock) {
 
 }  // namespace
 
-Vm::Vm(VmConfig config, const GuestMemory& memory, PageProvider& pages, VmObserver& observer, CpuidSource host)
-    : config_{std::move(config)}, memory_{memory}, clock_{config_.tsc_khz, config_.start_tsc}, cpuid_{cpuid_config(config_, clock_), host},
-      pages_{pages}, observer_{observer}, events_{config_.vcpus, *this} {
+Vm::Vm(VmConfig config, const GuestMemory& memory, PageProvider& pages, VmObserver& observer,
+       CpuidSource host)
+    : config_{std::move(config)},
+      memory_{memory},
+      clock_{config_.tsc_khz, config_.start_tsc},
+      cpuid_{cpuid_config(config_, clock_), host},
+      pages_{pages},
+      observer_{observer},
+      events_{config_.vcpus, *this} {
     // The rings' ports exist before the guest runs; the guest learns them by HVMOP_get_param.
     store_port_ = static_cast<Port>(events_.connect_device(kStoreDevice));
     console_port_ = static_cast<Port>(events_.connect_device(kConsoleDevice));
@@ -53,7 +59,7 @@ Vcpu& Vm::add_vcpu(CpuPort& port) {
     return *vcpus_.back();
 }
 
-// ---- life ----------------------------------------------------------------------------------------------------------------
+// ---- life ------------------------------------------------------------------------------------------------
 
 void Vm::kick_all() {
     for (auto& vcpu : vcpus_) vcpu->kick();
@@ -121,13 +127,15 @@ void Vm::resume(bool cancelled) {
 }
 
 void Vm::crash(Vcpu& vcpu, std::string_view what) {
-    std::string text = "vmm: " + config_.name + ": vcpu " + std::to_string(vcpu.index()) + ": " + std::string{what};
+    std::string text =
+        "vmm: " + config_.name + ": vcpu " + std::to_string(vcpu.index()) + ": " + std::string{what};
     observer_.log(text + "\n" + vcpu.describe());
     end(ExitReport{ExitReport::Crash, SHUTDOWN_crash, std::move(text)});
 }
 
 void Vm::vcpu_went_down() {
-    // Linux powers off without a word: every vCPU halts with interrupts off. A vCPU that waits for its first SIPI counts.
+    // Linux powers off without a word: every vCPU halts with interrupts off. A vCPU that waits for its first
+    // SIPI counts.
     for (const auto& vcpu : vcpus_)
         if (vcpu->online()) return;
     end(ExitReport{ExitReport::Poweroff, SHUTDOWN_poweroff, {}});
@@ -137,13 +145,15 @@ void Vm::trigger_nmi(unsigned vcpu) {
     if (vcpu < vcpus()) vcpus_[vcpu]->request(Vcpu::kNmi);
 }
 
-// ---- delivery ------------------------------------------------------------------------------------------------------------
+// ---- delivery --------------------------------------------------------------------------------------------
 
 void Vm::upcall(unsigned index) {
     if (index >= vcpus()) return;
     Vcpu& target = *vcpus_[index];
-    if (const uint8_t vector = target.upcall_vector()) target.post(vector);
-    else target.kick();
+    if (const uint8_t vector = target.upcall_vector())
+        target.post(vector);
+    else
+        target.kick();
 }
 
 void Vm::wake_poller(unsigned index) {
@@ -164,26 +174,26 @@ void Vm::send_ipi(Vcpu& from, const Ipi& ipi) {
     for (auto& target : vcpus_) {
         bool hit = false;
         switch (ipi.shorthand) {
-        case IpiShorthand::Self: hit = target.get() == &from; break;
-        case IpiShorthand::All: hit = true; break;
-        case IpiShorthand::Others: hit = target.get() != &from; break;
-        case IpiShorthand::None: hit = target->lapic().accepts_destination(ipi); break;
+            case IpiShorthand::Self: hit = target.get() == &from; break;
+            case IpiShorthand::All: hit = true; break;
+            case IpiShorthand::Others: hit = target.get() != &from; break;
+            case IpiShorthand::None: hit = target->lapic().accepts_destination(ipi); break;
         }
         if (!hit) continue;
         switch (ipi.mode) {
-        case IpiMode::Fixed: target->post(ipi.vector); break;
-        case IpiMode::LowestPriority: target->post(ipi.vector); return;  // any one of them
-        case IpiMode::Nmi: target->request(Vcpu::kNmi); break;
-        case IpiMode::Init:
-            if (ipi.assert_level) target->request(Vcpu::kInit);
-            break;
-        case IpiMode::Startup: target->request(Vcpu::kSipi, ipi.vector); break;
-        case IpiMode::Smi: break;
+            case IpiMode::Fixed: target->post(ipi.vector); break;
+            case IpiMode::LowestPriority: target->post(ipi.vector); return;  // any one of them
+            case IpiMode::Nmi: target->request(Vcpu::kNmi); break;
+            case IpiMode::Init:
+                if (ipi.assert_level) target->request(Vcpu::kInit);
+                break;
+            case IpiMode::Startup: target->request(Vcpu::kSipi, ipi.vector); break;
+            case IpiMode::Smi: break;
         }
     }
 }
 
-// ---- memory and parameters, under the lock -------------------------------------------------------------------------------
+// ---- memory and parameters, under the lock ---------------------------------------------------------------
 
 std::byte* Vm::page(Gfn frame) {
     if (const auto ram = memory_.span(frame.address(), kGuestPageSize)) return ram->data();
@@ -216,8 +226,10 @@ int64_t Vm::map_grant_frame(unsigned index, Gfn frame) {
         extra_pages_.emplace_back(frame, target);
     }
     if (target == old) return 0;
-    if (old) std::memcpy(target, old, kGuestPageSize);
-    else std::memset(target, 0, kGuestPageSize);
+    if (old)
+        std::memcpy(target, old, kGuestPageSize);
+    else
+        std::memset(target, 0, kGuestPageSize);
     grants_.set_frame(index, target);
     return 0;
 }
@@ -240,8 +252,8 @@ int64_t Vm::set_param(uint32_t index, uint64_t value) {
     if (index >= HVM_NR_PARAMS) return -XEN_EINVAL;
     if (index != HVM_PARAM_CALLBACK_IRQ) return -XEN_EPERM;
     params_[index] = value;
-    // Type 2 is a vector on every vCPU. Types 0 and 1 name interrupt lines, which a PVH guest does not have; Linux writes
-    // the value 1 only to say that it set per-vCPU vectors.
+    // Type 2 is a vector on every vCPU. Types 0 and 1 name interrupt lines, which a PVH guest does not have;
+    // Linux writes the value 1 only to say that it set per-vCPU vectors.
     const bool vector = (value >> 56) == HVM_PARAM_CALLBACK_TYPE_VECTOR;
     callback_vector_.store(vector ? static_cast<uint8_t>(value) : uint8_t{0}, std::memory_order_seq_cst);
     kick_all();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Xen's public headers, as Debian ships them, included once and in the right way; and the few structures whose handles are
-// C pointers there, with the same layout in plain numbers (a guest's pointer is never a pointer here).
+// Xen's public headers, as Debian ships them, included once and in the right way; and the few structures
+// whose handles are C pointers there, with the same layout in plain numbers (a guest's pointer is never a
+// pointer here).
 #pragma once
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #define __XEN_TOOLS__ 1
 #endif
 #pragma GCC system_header
-#include <xen/xen.h>
 #include <xen/errno.h>
 #include <xen/event_channel.h>
 #include <xen/features.h>
@@ -25,12 +25,15 @@
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>
+#include <xen/xen.h>
 
 namespace bulkhead::vmm::xenabi {
 
-static_assert(offsetof(shared_info_t, evtchn_pending) == 0x800 && offsetof(shared_info_t, evtchn_mask) == 0xa00);
+static_assert(offsetof(shared_info_t, evtchn_pending) == 0x800 &&
+              offsetof(shared_info_t, evtchn_mask) == 0xa00);
 static_assert(offsetof(shared_info_t, wc_version) == 0xc00);
-static_assert(sizeof(vcpu_info_t) == 64 && offsetof(vcpu_info_t, time) == 32 && offsetof(vcpu_info_t, evtchn_pending_sel) == 8);
+static_assert(sizeof(vcpu_info_t) == 64 && offsetof(vcpu_info_t, time) == 32 &&
+              offsetof(vcpu_info_t, evtchn_pending_sel) == 8);
 static_assert(sizeof(vcpu_time_info_t) == 32);
 static_assert(sizeof(grant_entry_v1_t) == 8);
 

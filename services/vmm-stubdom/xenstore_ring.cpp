@@ -17,8 +17,12 @@ constexpr std::size_t kError = offsetof(Interface, error);
 
 }  // namespace
 
-uint32_t XenstoreRing::load(std::size_t offset) const { return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + offset), __ATOMIC_SEQ_CST); }
-void XenstoreRing::store(std::size_t offset, uint32_t value) { __atomic_store_n(reinterpret_cast<uint32_t*>(page_ + offset), value, __ATOMIC_SEQ_CST); }
+uint32_t XenstoreRing::load(std::size_t offset) const {
+    return __atomic_load_n(reinterpret_cast<const uint32_t*>(page_ + offset), __ATOMIC_SEQ_CST);
+}
+void XenstoreRing::store(std::size_t offset, uint32_t value) {
+    __atomic_store_n(reinterpret_cast<uint32_t*>(page_ + offset), value, __ATOMIC_SEQ_CST);
+}
 
 void XenstoreRing::close(uint32_t error) {
     closed_ = true;
@@ -39,7 +43,9 @@ bool XenstoreRing::take_requests() {
                 return true;
             }
             if (incoming_.size() == sizeof header + header.len) {
-                if (outstanding_ >= kMaxOutstanding || !link_.request(header, std::string_view{incoming_}.substr(sizeof header))) return moved;
+                if (outstanding_ >= kMaxOutstanding ||
+                    !link_.request(header, std::string_view{incoming_}.substr(sizeof header)))
+                    return moved;
                 ++outstanding_;
                 incoming_.clear();
                 continue;
@@ -51,9 +57,12 @@ bool XenstoreRing::take_requests() {
             return true;
         }
         if (producer == consumer) return moved;
-        const std::size_t wanted = incoming_.size() < sizeof header ? sizeof header - incoming_.size() : sizeof header + header.len - incoming_.size();
+        const std::size_t wanted = incoming_.size() < sizeof header
+                                       ? sizeof header - incoming_.size()
+                                       : sizeof header + header.len - incoming_.size();
         const uint32_t at = consumer % kSize;
-        const auto part = static_cast<uint32_t>(std::min<std::size_t>({wanted, producer - consumer, kSize - at}));
+        const auto part =
+            static_cast<uint32_t>(std::min<std::size_t>({wanted, producer - consumer, kSize - at}));
         char copy[kSize];
         std::memcpy(copy, page_ + kReq + at, part);
         incoming_.append(copy, part);
@@ -73,7 +82,8 @@ bool XenstoreRing::give_answers() {
             return true;
         }
         const uint32_t at = producer % kSize;
-        const auto part = static_cast<uint32_t>(std::min<std::size_t>({outgoing_.size(), kSize - used, kSize - at}));
+        const auto part =
+            static_cast<uint32_t>(std::min<std::size_t>({outgoing_.size(), kSize - used, kSize - at}));
         if (part == 0) return moved;
         std::memcpy(page_ + kRsp + at, outgoing_.data(), part);
         store(kRspProd, producer + part);

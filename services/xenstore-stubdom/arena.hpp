@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One piece of memory that outlives this process: a checkpoint, followed by a log of what was committed since.
+// One piece of memory that outlives this process: a checkpoint, followed by a log of what was committed
+// since.
 //
 //   0   magic         written last when a checkpoint is made: its store makes the arena valid
 //   8   epoch         the newer of two valid arenas has the higher one
@@ -8,9 +9,9 @@
 //   32  commit word   log size in the low half, a check of (epoch, size) in the high half
 //   64  checkpoint | log: batch* ;  batch = { u32 size of records | u32 check } records
 //
-// A batch is written beyond the committed end, then one 8-byte store of the commit word makes it part of the log.
-// The process may die between any two stores: the next one finds the state before or after that store, nothing between.
-// What can be lost to a wild write is told apart by the checksums.
+// A batch is written beyond the committed end, then one 8-byte store of the commit word makes it part of the
+// log. The process may die between any two stores: the next one finds the state before or after that store,
+// nothing between. What can be lost to a wild write is told apart by the checksums.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,8 @@ class MappedArena final : public ArenaMemory {
     std::span<char> memory_;
 };
 
-// Not cryptographic: each step is a bijection in the state and in the word, so that one changed word is always seen.
+// Not cryptographic: each step is a bijection in the state and in the word, so that one changed word is
+// always seen.
 class Checksum {
   public:
     explicit Checksum(std::uint64_t seed) : state_(seed ^ 0x9e3779b97f4a7c15ULL) { add_word(seed); }
@@ -72,7 +74,8 @@ class Arena {
     Health inspect();  // reads the header and verifies the checkpoint
     std::uint64_t epoch() const { return epoch_; }
     std::string_view checkpoint() const;
-    // The committed batches, one by one. `intact` becomes false if there is one that does not verify; nothing follows it.
+    // The committed batches, one by one. `intact` becomes false if there is one that does not verify; nothing
+    // follows it.
     std::vector<std::string_view> log(bool& intact) const;
 
     std::size_t capacity() const { return memory_.size() - kHeader; }
@@ -81,7 +84,8 @@ class Arena {
     // Appends and commits one batch; false when there is no room.
     bool append(std::span<const char> records);
 
-    // A new checkpoint: begin, add*, finish. Until finish the arena is invalid. `add` is false when there is no room.
+    // A new checkpoint: begin, add*, finish. Until finish the arena is invalid. `add` is false when there is
+    // no room.
     void begin_checkpoint(std::uint64_t epoch);
     bool add_checkpoint(std::span<const char> records);
     void finish_checkpoint();

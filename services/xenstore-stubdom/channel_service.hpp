@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store on channels: each client is a Session whose key is the channel's badge; the badge's low half is its domain id, and the
-// control role (which only the manifest gives) makes it the toolstack. A request is only taken when its reply has room.
+// The store on channels: each client is a Session whose key is the channel's badge; the badge's low half is
+// its domain id, and the control role (which only the manifest gives) makes it the toolstack. A request is
+// only taken when its reply has room.
 #pragma once
 
 #include <vector>

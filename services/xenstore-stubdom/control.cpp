@@ -10,7 +10,8 @@
 namespace bulkhead::xenstore {
 namespace {
 
-constexpr std::array<std::string_view, 6> kRefused = {"live-update", "log", "logfile", "print", "quota-soft", "memreport"};
+constexpr std::array<std::string_view, 6> kRefused = {"live-update", "log",        "logfile",
+                                                      "print",       "quota-soft", "memreport"};
 
 void append_line(std::string& out, std::string_view name, std::uint64_t value) {
     out += name;
@@ -26,7 +27,8 @@ Status Service::control(Session& session, const Request& request) {
     Arguments arguments(request.payload);
     std::string_view command;
     if (!arguments.next(command)) return Status::einval;
-    if (command == "help") return reply_text("check\nhelp\nquota [set <name> <value> | <domid>]\n"), Status::ok;
+    if (command == "help")
+        return reply_text("check\nhelp\nquota [set <name> <value> | <domid>]\n"), Status::ok;
     if (command == "quota") return control_quota(arguments);
     if (command == "check") {
         std::string finding;

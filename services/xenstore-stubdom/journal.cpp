@@ -59,10 +59,12 @@ Recovery Journal::recover(Durable& state) {
         const bool complete = replay(arenas_[current_], state, recovery);
         recovery.outcome = complete && !any_damaged ? Recovery::Outcome::intact : Recovery::Outcome::salvaged;
         if (!complete)
-            recovery.note = "xenstore: the log of the store is damaged after " + std::to_string(recovery.batches) +
-                            " batches; what was committed later is lost";
+            recovery.note = "xenstore: the log of the store is damaged after " +
+                            std::to_string(recovery.batches) + " batches; what was committed later is lost";
         else if (any_damaged)
-            recovery.note = "xenstore: one of the two arenas is damaged; the store was taken from the other and may be older";
+            recovery.note =
+                "xenstore: one of the two arenas is damaged; the store was taken from the other and may be "
+                "older";
     } else if (any_damaged) {
         recovery.outcome = Recovery::Outcome::salvaged;
         recovery.note = "xenstore: no arena verifies; the store starts empty";

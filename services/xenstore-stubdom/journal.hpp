@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two arenas as one durable journal. A batch that commit() took is found by the next instance, whatever happens to this one.
+// Two arenas as one durable journal. A batch that commit() took is found by the next instance, whatever
+// happens to this one.
 //
-// One arena is in use. When its log is full, a checkpoint of the state *with* the batch goes into the other one, which
-// becomes the newer; so a commit always succeeds as long as the state stays within live_limit(). That is half an
-// arena: each checkpoint buys at least as much log, and its cost is spread over that.
+// One arena is in use. When its log is full, a checkpoint of the state *with* the batch goes into the other
+// one, which becomes the newer; so a commit always succeeds as long as the state stays within live_limit().
+// That is half an arena: each checkpoint buys at least as much log, and its cost is spread over that.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The xenstore stub domain: finds what the last instance left in the kept memory and serves "accept-xenstore".
+// The xenstore stub domain: finds what the last instance left in the kept memory and serves
+// "accept-xenstore".
 #include <cstdio>
 #include <string>
 
@@ -14,9 +15,13 @@ int serve(const abi::StartInfo& start) {
     const abi::NamedCap* accept = cap::find_cap(start, "accept-xenstore");
     const abi::NamedCap* kept = cap::find_cap(start, "store");
     auto hub = ring::Hub::create(env);
-    if (!accept || !kept || !hub) return cap::log_line("xenstore: the manifest must grant 'accept-xenstore' and the kept memory 'store'"), 1;
+    if (!accept || !kept || !hub)
+        return cap::log_line(
+                   "xenstore: the manifest must grant 'accept-xenstore' and the kept memory 'store'"),
+               1;
 
-    const std::span<char> memory{reinterpret_cast<char*>(kept->mapped.base), kept->mapped.size & ~std::uint64_t{15}};
+    const std::span<char> memory{reinterpret_cast<char*>(kept->mapped.base),
+                                 kept->mapped.size & ~std::uint64_t{15}};
     MappedArena first{memory.first(memory.size() / 2)}, second{memory.last(memory.size() / 2)};
     Journal journal{first, second};
     Store store{Quota{}, &journal};
@@ -28,7 +33,8 @@ int serve(const abi::StartInfo& start) {
     service.set_listener(listener);
     for (;;) {
         const cap::Status status = listener.turn(abi::kDeadlineNever);
-        if (status != cap::Status::Ok && status != cap::Status::Timeout) return cap::log_line(std::string{"xenstore: cannot receive: "} + cap::describe(status)), 1;
+        if (status != cap::Status::Ok && status != cap::Status::Timeout)
+            return cap::log_line(std::string{"xenstore: cannot receive: "} + cap::describe(status)), 1;
         service.send_events();
     }
 }

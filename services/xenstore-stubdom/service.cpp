@@ -218,7 +218,8 @@ Status Service::introduce(Session& session, const Request& request) {
     std::int64_t gfn = 0;  // signed on the wire
     std::uint32_t port = 0;
     if (!session.rights.manage_domains) return Status::eacces;
-    if (!arguments.next(domid_text) || !arguments.next(gfn_text) || !arguments.next(port_text)) return Status::einval;
+    if (!arguments.next(domid_text) || !arguments.next(gfn_text) || !arguments.next(port_text))
+        return Status::einval;
     if (!parse_domid(domid_text, domid) || !parse_number(gfn_text, gfn) || !parse_number(port_text, port))
         return Status::einval;
     return store_.introduce(session, domid, static_cast<std::uint64_t>(gfn), port);
@@ -243,7 +244,8 @@ Status Service::set_target(Session& session, const Request& request) {
     std::string_view domid_text, target_text;
     DomId domid{}, target{};
     if (!session.rights.manage_domains) return Status::eacces;
-    if (!arguments.next(domid_text) || !arguments.next(target_text) || !arguments.done()) return Status::einval;
+    if (!arguments.next(domid_text) || !arguments.next(target_text) || !arguments.done())
+        return Status::einval;
     if (!parse_domid(domid_text, domid) || !parse_domid(target_text, target)) return Status::einval;
     return store_.set_target(session, domid, target);
 }

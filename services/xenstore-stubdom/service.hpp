@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The wire operations: a decoded request from a client in, a reply out, watch events left with their sessions.
+// The wire operations: a decoded request from a client in, a reply out, watch events left with their
+// sessions.
 //
 // The payload is the bytes that a guest wrote, at most 4096 of them; nothing about them is trusted.
 // One thread. A reply points into the service or its store and is valid until the next handle().
 //
 // What the owner of the channels does per turn: take a message, handle(), send the reply, then for each
-// store.take_ready() send events while there is room. A reply goes out before the events that its request caused.
+// store.take_ready() send events while there is room. A reply goes out before the events that its request
+// caused.
 #pragma once
 
 #include <string>

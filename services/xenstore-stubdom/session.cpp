@@ -31,7 +31,8 @@ void Session::queue_event(Watch& watch, std::string_view path, const Quota& quot
 
 const Session::Event* Session::next_event() {
     if (queue_.empty() && collapsed_ > 0) {
-        const auto it = std::find_if(watches_.begin(), watches_.end(), [](const auto& w) { return w->collapsed; });
+        const auto it =
+            std::find_if(watches_.begin(), watches_.end(), [](const auto& w) { return w->collapsed; });
         Watch& watch = **it;
         watch.collapsed = false;
         --collapsed_;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connected client: who it is, what it may do, its transactions, its watches, and the events it has yet to be sent.
+// One connected client: who it is, what it may do, its transactions, its watches, and the events it has yet
+// to be sent.
 //
 // Memory for events is bounded by the queue's limits plus one flag per watch, all charged to the watcher:
-//   1. an event equal to the last one that the same watch has pending is dropped (the client will read the newer state);
-//   2. when the queue is full, an event is reduced to a flag on its watch; when the queue has drained, one event with the
-//      watch's own path stands for all that were reduced. So no watch ever stays silent, only the exact path is lost.
+//   1. an event equal to the last one that the same watch has pending is dropped (the client will read the
+//   newer state);
+//   2. when the queue is full, an event is reduced to a flag on its watch; when the queue has drained, one
+//   event with the
+//      watch's own path stands for all that were reduced. So no watch ever stays silent, only the exact path
+//      is lost.
 #pragma once
 
 #include <deque>
@@ -26,11 +30,11 @@ struct Watch {
     WatchNode* at = nullptr;
     std::string path;  // as the client gave it: relative stays relative
     std::string token;
-    std::int32_t depth = -1;       // levels below the path that count; -1: all
+    std::int32_t depth = -1;  // levels below the path that count; -1: all
     bool relative = false;
-    bool collapsed = false;        // an event with the watch's own path is due
-    std::uint32_t pending = 0;     // events in the session's queue
-    std::uint64_t last_serial = 0; // of the newest of them
+    bool collapsed = false;         // an event with the watch's own path is due
+    std::uint32_t pending = 0;      // events in the session's queue
+    std::uint64_t last_serial = 0;  // of the newest of them
 };
 
 class Session {

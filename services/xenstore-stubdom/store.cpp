@@ -18,7 +18,10 @@ std::size_t stored_size(const Node& node) {
 }  // namespace
 
 Store::Store(const Quota& quota, Journal* journal)
-    : quota_(quota), journal_(journal), tree_(Tree::Kind::ordinary, Perms(PermList(1))), specials_(Tree::Kind::specials, Perms(PermList(1))) {
+    : quota_(quota),
+      journal_(journal),
+      tree_(Tree::Kind::ordinary, Perms(PermList(1))),
+      specials_(Tree::Kind::specials, Perms(PermList(1))) {
     Tree::touch(tree_.root(), next_generation());
     const std::size_t root = stored_size(tree_.root());
     live_bytes_ += root;
@@ -87,7 +90,8 @@ Status Store::admit(const Session& session, DomId owner, std::int64_t nodes, std
     if (session.rights.unlimited || owner != session.domid()) return Status::ok;
     const Account now = account(owner);
     if (nodes > 0 && now.nodes + nodes > quota_.nodes) return Status::enospc;
-    if (bytes > 0 && now.stored_bytes + static_cast<std::size_t>(bytes) > quota_.stored_bytes) return Status::enospc;
+    if (bytes > 0 && now.stored_bytes + static_cast<std::size_t>(bytes) > quota_.stored_bytes)
+        return Status::enospc;
     return Status::ok;
 }
 
@@ -101,7 +105,8 @@ void Store::settle(DomId domid) {
     if (it != accounts_.end() && it->second.idle()) accounts_.erase(it);
 }
 
-Node& Store::make_node(Tree& tree, Node& parent, std::string_view name, const Perms& perms, std::string_view value) {
+Node& Store::make_node(Tree& tree, Node& parent, std::string_view name, const Perms& perms,
+                       std::string_view value) {
     Node& node = tree.create(parent, name, perms, next_generation());
     node.value.assign(value);
     const std::size_t size = stored_size(node);
@@ -147,7 +152,8 @@ void Store::drop_node(Node& node) {
 Status Store::read(Session& session, TxId id, std::string_view given, std::string_view& value) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     if (const Status s = locate(session, tx, path_, Access::read, found); s != Status::ok) return s;
     const bool overlaid = found.over != nullptr && found.over->state == OverlayNode::State::present;
@@ -158,7 +164,8 @@ Status Store::read(Session& session, TxId id, std::string_view given, std::strin
 Status Store::directory(Session& session, TxId id, std::string_view given, Listing& listing) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     if (const Status s = locate(session, tx, path_, Access::read, found); s != Status::ok) return s;
     listing.names.clear();
@@ -187,7 +194,8 @@ Status Store::directory(Session& session, TxId id, std::string_view given, Listi
 Status Store::get_perms(Session& session, TxId id, std::string_view given, Perms& perms) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     if (is_special(path_)) tx = nullptr;
     if (const Status s = locate(session, tx, path_, Access::read, found); s != Status::ok) return s;
@@ -208,12 +216,14 @@ Status Store::mkdir(Session& session, TxId id, std::string_view path) {
 Status Store::put(Session& session, TxId id, std::string_view given, const std::string_view* value) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     const Status status = locate(session, tx, path_, Access::write, found);
     if (status != Status::ok && status != Status::enoent) return status;
     if (found.exists && value == nullptr) return Status::ok;
-    if (value != nullptr && value->size() > quota_.value_bytes && !session.rights.unlimited) return Status::enospc;
+    if (value != nullptr && value->size() > quota_.value_bytes && !session.rights.unlimited)
+        return Status::enospc;
     if (tx != nullptr) return put_overlay(session, *tx, found, value);
     const std::string_view content = value != nullptr ? *value : std::string_view();
     return found.exists ? replace_value(session, *found.node, path_, content)
@@ -235,7 +245,8 @@ Status Store::replace_value(Session& session, Node& node, std::string_view path,
 }
 
 // Missing parents are created empty. A guest owns what it creates; otherwise permissions are the parent's.
-Status Store::create_path(Session& session, const Found& found, std::string_view path, std::string_view value) {
+Status Store::create_path(Session& session, const Found& found, std::string_view path,
+                          std::string_view value) {
     const Perms perms = session.rights.all_nodes ? found.perms() : found.perms().owned_by(session.domid());
     std::int64_t nodes = 0, bytes = 0;
     std::size_t length = path.size() - found.missing.size();
@@ -270,7 +281,8 @@ Status Store::put_overlay(Session& session, Transaction& tx, Found& found, const
     const std::size_t before = tx.bytes;
     OverlayNode* at = found.nearest_over;
     if (!found.exists) {
-        const Perms perms = session.rights.all_nodes ? found.perms() : found.perms().owned_by(session.domid());
+        const Perms perms =
+            session.rights.all_nodes ? found.perms() : found.perms().owned_by(session.domid());
         std::string_view name;
         std::size_t missing = 0;
         for (Components names(found.missing); names.next(name);) ++missing;
@@ -302,7 +314,8 @@ Status Store::put_overlay(Session& session, Transaction& tx, Found& found, const
 Status Store::remove(Session& session, TxId id, std::string_view given) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::refused, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     const Status status = locate(session, tx, path_, Access::write, found);
     // Already gone is fine, if only its parent is there.
@@ -331,7 +344,8 @@ Status Store::remove(Session& session, TxId id, std::string_view given) {
 Status Store::set_perms(Session& session, TxId id, std::string_view given, const Perms& perms) {
     Transaction* tx = nullptr;
     Found found;
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok)
+        return s;
     if (const Status s = find_transaction(session, id, tx); s != Status::ok) return s;
     const bool special = is_special(path_);
     if (special && !session.rights.manage_domains) return Status::eacces;

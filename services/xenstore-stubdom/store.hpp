@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store: what xenstore means, without its wire format. One thread; no call blocks or waits for anybody.
 //
-// A call that returns ok has been committed to the journal: the next instance has it, watches and domains included.
-// Cost: the depth of the path times a binary search among siblings, plus the watches that match. Only RELEASE, check() and
-// a checkpoint walk the whole tree.
+// A call that returns ok has been committed to the journal: the next instance has it, watches and domains
+// included. Cost: the depth of the path times a binary search among siblings, plus the watches that match.
+// Only RELEASE, check() and a checkpoint walk the whole tree.
 #pragma once
 
 #include <deque>
@@ -47,7 +47,8 @@ class Store final : public Durable {
 
     // --- clients
     // fresh: a client that starts anew; what it left behind is dropped.
-    // resumed: the client lived through our restart; its watches stand, and each fires once, since events may be lost.
+    // resumed: the client lived through our restart; its watches stand, and each fires once, since events may
+    // be lost.
     enum class Attach { fresh, resumed };
     Session& attach(SessionKey key, DomId domid, Rights rights, Attach how);
     void detach(Session& session);  // the client is gone: so are its watches and transactions
@@ -87,7 +88,8 @@ class Store final : public Durable {
 
     // --- inspection
     const Quota& quota() const { return quota_; }
-    void for_each_quota(void (*visit)(void* context, const char* name, std::uint32_t value), void* context) const;
+    void for_each_quota(void (*visit)(void* context, const char* name, std::uint32_t value),
+                        void* context) const;
     Status set_quota(std::string_view name, std::uint32_t value);
     Account account(DomId domid) const;
     std::size_t live_bytes() const { return live_bytes_; }
@@ -113,7 +115,8 @@ class Store final : public Durable {
     Tree& tree_of(std::string_view path) { return is_special(path) ? specials_ : tree_; }
 
     // store.cpp: every change of a committed node goes through these, which keep the accounts
-    Node& make_node(Tree& tree, Node& parent, std::string_view name, const Perms& perms, std::string_view value);
+    Node& make_node(Tree& tree, Node& parent, std::string_view name, const Perms& perms,
+                    std::string_view value);
     void change_node(Node& node, std::string_view value, const Perms& perms);
     void drop_node(Node& node);
     Status put(Session& session, TxId id, std::string_view given, const std::string_view* value);
@@ -132,8 +135,8 @@ class Store final : public Durable {
     bool may_see(const Watch& watch, const Node& node) const;
     void deliver(Watch& watch, std::string_view canonical);
     void queue(Watch& watch, std::string_view path);
-    Watch& place_watch(Session& session, std::string_view canonical, std::string_view given, std::string_view token,
-                       std::int32_t depth);
+    Watch& place_watch(Session& session, std::string_view canonical, std::string_view given,
+                       std::string_view token, std::int32_t depth);
     void lift_watch(Session& session, std::size_t index);
     void drop_all_watches(Session& session);  // the caller logs it
     void lift_all_watches(Session& session);
@@ -188,16 +191,17 @@ class Store final : public Durable {
 
 // Where a path leads, in the committed tree and in a transaction's overlay.
 struct Store::Found {
-    Node* node = nullptr;           // committed, null if absent or hidden by the transaction
-    OverlayNode* over = nullptr;    // null outside a transaction
+    Node* node = nullptr;         // committed, null if absent or hidden by the transaction
+    OverlayNode* over = nullptr;  // null outside a transaction
     bool exists = false;
-    Node* nearest = nullptr;        // the closest existing node at or above
+    Node* nearest = nullptr;  // the closest existing node at or above
     OverlayNode* nearest_over = nullptr;
-    std::string_view missing;       // the components below `nearest`
+    std::string_view missing;  // the components below `nearest`
 
     const Perms& perms() const {
-        return nearest_over != nullptr && nearest_over->state == OverlayNode::State::present ? nearest_over->perms
-                                                                                             : nearest->perms;
+        return nearest_over != nullptr && nearest_over->state == OverlayNode::State::present
+                   ? nearest_over->perms
+                   : nearest->perms;
     }
 };
 

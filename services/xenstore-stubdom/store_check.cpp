@@ -13,11 +13,13 @@ bool Store::check(std::string& finding) {
         bool sound = true;
         Tree::for_each(tree->root(), [&](Node& node) {
             for (const Node* child : node.children)
-                sound = sound && child->parent == &node && child->subtree_generation <= node.subtree_generation;
+                sound =
+                    sound && child->parent == &node && child->subtree_generation <= node.subtree_generation;
             if (&node == &specials_.root()) return;
             tree->path_of(node, path);
             sound = sound && tree->find(path) == &node;
-            const std::size_t size = node_record_size(path.size(), node.value.size(), node.perms.list().size());
+            const std::size_t size =
+                node_record_size(path.size(), node.value.size(), node.perms.list().size());
             Account& account = counted[raw(node.perms.owner())];
             ++account.nodes;
             account.stored_bytes += size;
@@ -43,7 +45,8 @@ bool Store::check(std::string& finding) {
     for (const auto& [domid, account] : accounts_) {
         const Account& other = counted[domid];
         const bool same = account.nodes == other.nodes && account.watches == other.watches &&
-                          account.transactions == other.transactions && account.stored_bytes == other.stored_bytes &&
+                          account.transactions == other.transactions &&
+                          account.stored_bytes == other.stored_bytes &&
                           account.transaction_bytes == other.transaction_bytes;
         if (!same) return finding = "the account of domain " + std::to_string(domid) + " is wrong", false;
     }

@@ -59,8 +59,9 @@ Status Store::release(Session& session, DomId domid) {
     return Status::ok;
 }
 
-// A domain id is used again: nothing that named the old domain may mean the new one. Its nodes go, and so do the
-// entries that others' permissions have for it, its watches, its transactions, and targets that point at it.
+// A domain id is used again: nothing that named the old domain may mean the new one. Its nodes go, and so do
+// the entries that others' permissions have for it, its watches, its transactions, and targets that point at
+// it.
 void Store::release_now(DomId domid) {
     std::vector<Node*> owned;
     const auto scan = [&](Tree& tree) {
@@ -70,8 +71,11 @@ void Store::release_now(DomId domid) {
                 return;
             }
             PermList kept = node.perms.list();
-            std::erase_if(kept, [&](const PermEntry& entry) { return &entry != &kept.front() && entry.domid == domid; });
-            if (kept.size() != node.perms.list().size()) change_node(node, node.value, Perms(std::move(kept)));
+            std::erase_if(kept, [&](const PermEntry& entry) {
+                return &entry != &kept.front() && entry.domid == domid;
+            });
+            if (kept.size() != node.perms.list().size())
+                change_node(node, node.value, Perms(std::move(kept)));
         });
     };
     scan(tree_);

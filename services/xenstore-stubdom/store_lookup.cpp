@@ -108,7 +108,8 @@ Status Store::charge_transaction(Session& session, Transaction& tx, std::size_t 
     account.transaction_bytes += more;
     tx.bytes += more;
     if (session.rights.unlimited) return Status::ok;
-    const bool fits = account.transaction_bytes <= quota_.transaction_bytes && tx.size() <= quota_.transaction_nodes;
+    const bool fits =
+        account.transaction_bytes <= quota_.transaction_bytes && tx.size() <= quota_.transaction_nodes;
     return fits ? Status::ok : Status::enospc;
 }
 

@@ -30,7 +30,8 @@ void Store::close_transaction(Session& session, TxId id) {
 }
 
 void Store::close_all_transactions(Session& session) {
-    while (!session.transactions_.empty()) close_transaction(session, TxId{session.transactions_.begin()->first});
+    while (!session.transactions_.empty())
+        close_transaction(session, TxId{session.transactions_.begin()->first});
 }
 
 Status Store::end(Session& session, TxId id, bool commit) {
@@ -105,7 +106,8 @@ struct Store::Plan {
     }
     Node* create(Node*, OverlayNode& over) {
         std::size_t length = 0;
-        for (const OverlayNode* at = &over; at->parent != nullptr; at = at->parent) length += 1 + at->name.size();
+        for (const OverlayNode* at = &over; at->parent != nullptr; at = at->parent)
+            length += 1 + at->name.size();
         count(over.perms, length, over.value.size(), 1);
         return nullptr;
     }

@@ -133,7 +133,8 @@ void Store::lift_all_watches(Session& session) {
 }
 
 Status Store::watch(Session& session, std::string_view given, std::string_view token, std::int32_t depth) {
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok)
+        return s;
     if (token.size() > kMaxToken) return Status::e2big;
     if (depth >= 0 && is_special(path_) && (depth != 1 || (path_ != kIntroduce && path_ != kRelease)))
         return Status::einval;
@@ -149,7 +150,8 @@ Status Store::watch(Session& session, std::string_view given, std::string_view t
 }
 
 Status Store::unwatch(Session& session, std::string_view given, std::string_view token) {
-    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok) return s;
+    if (const Status s = canonicalize(given, session.home(), SpecialPaths::allowed, path_); s != Status::ok)
+        return s;
     const Watch* watch = find_watch(session, path_, token);
     if (watch == nullptr) return Status::enoent;
     RecordWriter& out = log(RecordType::unwatch);

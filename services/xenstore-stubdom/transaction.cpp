@@ -40,8 +40,10 @@ bool Transaction::still_valid(const Tree& tree) const {
         path_of(at, path);
         const Node* node = tree.find(path);
         if (at.depends_content && at.content != (node != nullptr ? node->generation : 0)) return false;
-        if (at.depends_children && at.names != (node != nullptr ? node->children_generation : 0)) return false;
-        if (at.depends_subtree && at.subtree != (node != nullptr ? node->subtree_generation : 0)) return false;
+        if (at.depends_children && at.names != (node != nullptr ? node->children_generation : 0))
+            return false;
+        if (at.depends_subtree && at.subtree != (node != nullptr ? node->subtree_generation : 0))
+            return false;
     }
     return true;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A transaction is an overlay over the committed tree plus what it depended on. Nothing is copied at its start; what it
-// holds grows only by its own requests and is charged to its domain. At the end, each dependency is compared with the
-// tree: same generation, or EAGAIN.
+// A transaction is an overlay over the committed tree plus what it depended on. Nothing is copied at its
+// start; what it holds grows only by its own requests and is charged to its domain. At the end, each
+// dependency is compared with the tree: same generation, or EAGAIN.
 //
-// Two transactions that create different children of one node do not conflict: only a listing depends on the names.
+// Two transactions that create different children of one node do not conflict: only a listing depends on the
+// names.
 #pragma once
 
 #include <cstdint>

@@ -49,7 +49,8 @@ class Tree {
     static void touch(Node& node, std::uint64_t generation);
     void path_of(const Node& node, std::string& out) const;
 
-    // Visits `top` and everything below it, parents first, children in order of name. `visit` must not change the tree.
+    // Visits `top` and everything below it, parents first, children in order of name. `visit` must not change
+    // the tree.
     template <typename Visit>
     static void for_each(Node& top, Visit&& visit) {
         std::vector<Node*> stack{&top};

@@ -20,20 +20,8 @@ enum class TxId : std::uint32_t {};
 inline constexpr TxId kNoTransaction{0};
 
 // The errors that the protocol knows, by the names that go over the wire.
-enum class [[nodiscard]] Status : std::uint8_t {
-    ok,
-    einval,
-    eacces,
-    eexist,
-    enoent,
-    enospc,
-    enosys,
-    ebusy,
-    eagain,
-    e2big,
-    eperm,
-    kCount
-};
+enum class [[nodiscard]] Status : std::uint8_t{ok,     einval, eacces, eexist, enoent, enospc,
+                                               enosys, ebusy,  eagain, e2big,  eperm,  kCount};
 const char* wire_name(Status status);
 
 // What a session may do beyond its nodes' permissions. Handed over when the channel is made, from the
@@ -56,10 +44,10 @@ struct Quota {
     std::uint32_t transactions = 10;
     std::uint32_t transaction_nodes = 1024;
     std::uint32_t permissions = 5;
-    std::uint32_t outstanding = 20;               // requests in flight; kept by the VMM, which stops reading
-    std::uint32_t stored_bytes = 256 * 1024;      // nodes and watches of a domain, as stored in the arena
-    std::uint32_t transaction_bytes = 256 * 1024; // all open transactions of a domain
-    std::uint32_t queued_events = 256;            // per session; beyond it events collapse per watch
+    std::uint32_t outstanding = 20;                // requests in flight; kept by the VMM, which stops reading
+    std::uint32_t stored_bytes = 256 * 1024;       // nodes and watches of a domain, as stored in the arena
+    std::uint32_t transaction_bytes = 256 * 1024;  // all open transactions of a domain
+    std::uint32_t queued_events = 256;             // per session; beyond it events collapse per watch
     std::uint32_t queued_bytes = 64 * 1024;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the watches are: a tree by path component, so that firing costs the depth of the path and the watches that match,
-// not the number of watches there are.
+// Where the watches are: a tree by path component, so that firing costs the depth of the path and the watches
+// that match, not the number of watches there are.
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs in a domain of its own, copied there with its section: so no tables, no calls out of the section, no library
-// (test/attack/meson.build compiles it accordingly). Tries every system call with arguments that are random, adversarial, or nearly right.
+// Runs in a domain of its own, copied there with its section: so no tables, no calls out of the section, no
+// library (test/attack/meson.build compiles it accordingly). Tries every system call with arguments that are
+// random, adversarial, or nearly right.
 #include "test/attack/attacker.hpp"
 
 #include "abi/vcpu.hpp"
@@ -27,11 +28,11 @@ struct Random {
 
 INLINE uint64_t any_slot(Random& r) {
     switch (r.below(8)) {
-    case 0: return abi::CapAddr{slot::kCNode, static_cast<uint32_t>(r.below(256))}.raw;
-    case 1: return abi::CapAddr{slot::kInnerCNode, static_cast<uint32_t>(r.below(16))}.raw;
-    case 2: return abi::CapAddr{static_cast<uint32_t>(r.next()), static_cast<uint32_t>(r.next())}.raw;
-    case 3: return kOwnSlots + r.below(24);
-    default: return r.below(kOwnSlots);
+        case 0: return abi::CapAddr{slot::kCNode, static_cast<uint32_t>(r.below(256))}.raw;
+        case 1: return abi::CapAddr{slot::kInnerCNode, static_cast<uint32_t>(r.below(16))}.raw;
+        case 2: return abi::CapAddr{static_cast<uint32_t>(r.next()), static_cast<uint32_t>(r.next())}.raw;
+        case 3: return kOwnSlots + r.below(24);
+        default: return r.below(kOwnSlots);
     }
 }
 
@@ -39,117 +40,124 @@ INLINE uint64_t own_address(Random& r) {
     using stage::Side;
     uint64_t base = Side::kShared;
     switch (r.below(4)) {
-    case 0: base = Side::kCode; break;
-    case 1: base = Side::kStack; break;
-    case 2: base = Side::kBuffer; break;
-    default: break;
+        case 0: base = Side::kCode; break;
+        case 1: base = Side::kStack; break;
+        case 2: base = Side::kBuffer; break;
+        default: break;
     }
     return base + r.below(64) * (abi::kPageSize / 4);
 }
 
 INLINE uint64_t any_value(Random& r) {
     switch (r.below(16)) {
-    case 0: return r.next();
-    case 1: return uint64_t{1} << r.below(64);
-    case 2: return (uint64_t{1} << r.below(64)) - 1;
-    case 3: return own_address(r);
-    case 4: return 0xffff'8000'0000'0000 + (r.next() >> 24);
-    case 5: return 0xffff'ffff'8000'0000 + r.below(1 << 24);
-    case 6: return abi::kUserEnd + r.below(3) * 0x1000 - 0x1000 + r.below(17) - 8;
-    case 7: return r.below(1 << 18) << abi::kPageBits;
-    case 8: return (r.below(5) << 8) | r.below(3);
-    case 9: return (r.below(64) << 32) | r.below(1 << 20);
-    case 10: return ~uint64_t{0} - r.below(4);
-    case 11: return r.below(70);
-    case 12: return r.below(4);
-    default: return any_slot(r);
+        case 0: return r.next();
+        case 1: return uint64_t{1} << r.below(64);
+        case 2: return (uint64_t{1} << r.below(64)) - 1;
+        case 3: return own_address(r);
+        case 4: return 0xffff'8000'0000'0000 + (r.next() >> 24);
+        case 5: return 0xffff'ffff'8000'0000 + r.below(1 << 24);
+        case 6: return abi::kUserEnd + r.below(3) * 0x1000 - 0x1000 + r.below(17) - 8;
+        case 7: return r.below(1 << 18) << abi::kPageBits;
+        case 8: return (r.below(5) << 8) | r.below(3);
+        case 9: return (r.below(64) << 32) | r.below(1 << 20);
+        case 10: return ~uint64_t{0} - r.below(4);
+        case 11: return r.below(70);
+        case 12: return r.below(4);
+        default: return any_slot(r);
     }
 }
 
 INLINE uint64_t deadline(Random& r) {
     switch (r.below(16)) {
-    case 0: return r.next();
-    case 1: return r.below(20) == 0 ? abi::kDeadlineNever : 1;
-    default: return 0;
+        case 0: return r.next();
+        case 1: return r.below(20) == 0 ? abi::kDeadlineNever : 1;
+        default: return 0;
     }
 }
 
 // Arguments that have a chance, so that what is built deep is attacked as well.
 INLINE void nearly_right(Random& r, const Control& control, uint32_t number, uint64_t* a) {
     switch (static_cast<abi::Call>(number)) {
-    case abi::Call::Retype:
-        a[0] = slot::kUntyped;
-        a[1] = r.below(abi::kObjectTypes);
-        a[2] = r.below(3) == 0 ? (r.below(5) << 8) | r.below(2) : r.below(23);
-        a[3] = kOwnSlots + r.below(200);
-        a[4] = 1 + r.below(3);
-        break;
-    case abi::Call::CapCopy:
-    case abi::Call::CapMint:
-    case abi::Call::FrameMint:
-        a[0] = kOwnSlots + r.below(200);
-        a[1] = number == static_cast<uint32_t>(abi::Call::FrameMint) && r.below(2) ? slot::kLargeFrame : r.below(64);
-        a[2] = r.next() & 0xff;
-        a[3] = r.below(4) << abi::kPageBits;
-        a[4] = 12 + r.below(10);
-        break;
-    case abi::Call::CapMove:
-        a[0] = r.below(2) ? kOwnSlots + r.below(200) : abi::CapAddr{slot::kInnerCNode, static_cast<uint32_t>(r.below(16))}.raw;
-        a[1] = r.below(64);
-        break;
-    case abi::Call::TableMap:
-    case abi::Call::FrameMap:
-        a[0] = r.below(2) ? slot::kVSpace : slot::kGuestRoot;
-        a[1] = r.below(2) ? r.below(64) : number == static_cast<uint32_t>(abi::Call::TableMap) ? slot::kTable1 + r.below(3) : r.below(2) ? slot::kFrame : slot::kStatePage;
-        a[2] = r.below(2) ? (r.below(4) << 39) | (r.below(4) << 30) | (r.below(4) << 21) | (r.below(8) << 12) : stage::Side::kShared + (r.below(512) << 12);
-        a[3] = r.below(32);
-        a[4] = 1 + r.below(2);
-        break;
-    case abi::Call::ThreadSet:
-    case abi::Call::VcpuSet:
-        a[0] = number == static_cast<uint32_t>(abi::Call::VcpuSet) ? slot::kVcpu : slot::kOtherThread;
-        a[1] = r.below(7);
-        a[2] = r.below(64);
-        break;
-    case abi::Call::ThreadStart:
-        a[0] = slot::kOtherThread;
-        a[1] = r.below(4) ? control.routine : own_address(r);
-        a[2] = stage::Side::kStack + 0x800;
-        a[3] = reinterpret_cast<uint64_t>(&control);
-        a[5] = r.below(4) ? 0 : any_value(r);
-        break;
-    case abi::Call::ThreadSuspend:
-    case abi::Call::ThreadResume:
-    case abi::Call::ThreadRead: a[0] = slot::kOtherThread; break;
-    case abi::Call::IoPortMint:
-        a[0] = kOwnSlots + r.below(200);
-        a[1] = slot::kPorts;
-        a[2] = 0x7e + r.below(8);
-        a[3] = r.below(6);
-        break;
-    case abi::Call::PortIn:
-    case abi::Call::PortOut:
-        a[0] = slot::kPorts;
-        a[1] = 0x7e + r.below(8);
-        a[2] = r.below(6);
-        break;
-    case abi::Call::IrqBind:
-    case abi::Call::IrqAck:
-        a[0] = slot::kIrq;
-        a[1] = slot::kNotification;
-        break;
-    case abi::Call::Signal:
-    case abi::Call::Wait:
-        a[0] = slot::kNotification;
-        a[1] = deadline(r);
-        break;
-    case abi::Call::VcpuRun:
-        a[0] = slot::kVcpu;
-        a[1] = deadline(r);
-        break;
-    case abi::Call::IpcRecv:
-    case abi::Call::IpcReplyRecv: a[0] = slot::kEndpoint; break;
-    default: break;
+        case abi::Call::Retype:
+            a[0] = slot::kUntyped;
+            a[1] = r.below(abi::kObjectTypes);
+            a[2] = r.below(3) == 0 ? (r.below(5) << 8) | r.below(2) : r.below(23);
+            a[3] = kOwnSlots + r.below(200);
+            a[4] = 1 + r.below(3);
+            break;
+        case abi::Call::CapCopy:
+        case abi::Call::CapMint:
+        case abi::Call::FrameMint:
+            a[0] = kOwnSlots + r.below(200);
+            a[1] = number == static_cast<uint32_t>(abi::Call::FrameMint) && r.below(2) ? slot::kLargeFrame
+                                                                                       : r.below(64);
+            a[2] = r.next() & 0xff;
+            a[3] = r.below(4) << abi::kPageBits;
+            a[4] = 12 + r.below(10);
+            break;
+        case abi::Call::CapMove:
+            a[0] = r.below(2) ? kOwnSlots + r.below(200)
+                              : abi::CapAddr{slot::kInnerCNode, static_cast<uint32_t>(r.below(16))}.raw;
+            a[1] = r.below(64);
+            break;
+        case abi::Call::TableMap:
+        case abi::Call::FrameMap:
+            a[0] = r.below(2) ? slot::kVSpace : slot::kGuestRoot;
+            a[1] = r.below(2)                                             ? r.below(64)
+                   : number == static_cast<uint32_t>(abi::Call::TableMap) ? slot::kTable1 + r.below(3)
+                   : r.below(2)                                           ? slot::kFrame
+                                                                          : slot::kStatePage;
+            a[2] = r.below(2)
+                       ? (r.below(4) << 39) | (r.below(4) << 30) | (r.below(4) << 21) | (r.below(8) << 12)
+                       : stage::Side::kShared + (r.below(512) << 12);
+            a[3] = r.below(32);
+            a[4] = 1 + r.below(2);
+            break;
+        case abi::Call::ThreadSet:
+        case abi::Call::VcpuSet:
+            a[0] = number == static_cast<uint32_t>(abi::Call::VcpuSet) ? slot::kVcpu : slot::kOtherThread;
+            a[1] = r.below(7);
+            a[2] = r.below(64);
+            break;
+        case abi::Call::ThreadStart:
+            a[0] = slot::kOtherThread;
+            a[1] = r.below(4) ? control.routine : own_address(r);
+            a[2] = stage::Side::kStack + 0x800;
+            a[3] = reinterpret_cast<uint64_t>(&control);
+            a[5] = r.below(4) ? 0 : any_value(r);
+            break;
+        case abi::Call::ThreadSuspend:
+        case abi::Call::ThreadResume:
+        case abi::Call::ThreadRead: a[0] = slot::kOtherThread; break;
+        case abi::Call::IoPortMint:
+            a[0] = kOwnSlots + r.below(200);
+            a[1] = slot::kPorts;
+            a[2] = 0x7e + r.below(8);
+            a[3] = r.below(6);
+            break;
+        case abi::Call::PortIn:
+        case abi::Call::PortOut:
+            a[0] = slot::kPorts;
+            a[1] = 0x7e + r.below(8);
+            a[2] = r.below(6);
+            break;
+        case abi::Call::IrqBind:
+        case abi::Call::IrqAck:
+            a[0] = slot::kIrq;
+            a[1] = slot::kNotification;
+            break;
+        case abi::Call::Signal:
+        case abi::Call::Wait:
+            a[0] = slot::kNotification;
+            a[1] = deadline(r);
+            break;
+        case abi::Call::VcpuRun:
+            a[0] = slot::kVcpu;
+            a[1] = deadline(r);
+            break;
+        case abi::Call::IpcRecv:
+        case abi::Call::IpcReplyRecv: a[0] = slot::kEndpoint; break;
+        default: break;
     }
 }
 
@@ -204,7 +212,8 @@ extern "C" [[gnu::section("side_code"), gnu::noinline]] void side_attack(Control
     for (;;) {
         if (r.below(4) == 0) scribble(r, control);
         uint32_t number = static_cast<uint32_t>(r.below(abi::kCallLimit));
-        if (number == static_cast<uint32_t>(abi::Call::ThreadExit) && r.below(16) != 0) continue;  // lives would be short
+        if (number == static_cast<uint32_t>(abi::Call::ThreadExit) && r.below(16) != 0)
+            continue;  // lives would be short
         cap::RawCall call{};
         for (unsigned i = 0; i < 6; ++i) call.a[i] = any_value(r);
         call.reply = r.below(2) ? slot::kReply : any_value(r);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A root task that lets an attacker loose beside a victim, life after life, and looks after each that nothing of it is left and that
-// the victim has not noticed. Command line: attack.tries=N attack.seed=N. Ends with `ATTACK ok …` or `FAILED …`.
+// A root task that lets an attacker loose beside a victim, life after life, and looks after each that nothing
+// of it is left and that the victim has not noticed. Command line: attack.tries=N attack.seed=N. Ends with
+// `ATTACK ok …` or `FAILED …`.
 #include <cstdio>
 #include <cstring>
 
@@ -59,7 +60,8 @@ class Attacker {
     CapAddr state_frame_;
 };
 
-Attacker::Attacker(Watch& watch, bool rich, uint64_t seed) : watch_{watch}, side_{{.tag = kTag, .priority = 10, .cpu = watch.cpu, .memory_bits = 23}} {
+Attacker::Attacker(Watch& watch, bool rich, uint64_t seed)
+    : watch_{watch}, side_{{.tag = kTag, .priority = 10, .cpu = watch.cpu, .memory_bits = 23}} {
     control_ = static_cast<Control*>(side_.page(Side::kShared, map::kRead | map::kWrite));
     control_->seed = seed;
     control_->most = kTriesPerLife;
@@ -70,7 +72,8 @@ Attacker::Attacker(Watch& watch, bool rich, uint64_t seed) : watch_{watch}, side
         give_memory();
         give_objects();
     }
-    stage::require(sys::thread_set(side_.thread(), abi::ThreadSlot::FaultEndpoint, watch.faults.address()), "the attacker's fault handler");
+    stage::require(sys::thread_set(side_.thread(), abi::ThreadSlot::FaultEndpoint, watch.faults.address()),
+                   "the attacker's fault handler");
     side_.start(side_attack, Side::kShared, 0);
 }
 
@@ -78,8 +81,11 @@ void Attacker::give_memory() {
     side_.hand(slot::kUntyped, side_.make(ObjectType::Untyped, 20));
     side_.hand(slot::kFrame, side_.make(ObjectType::Frame, abi::kPageBits));
     side_.hand(slot::kLargeFrame, side_.make(ObjectType::Frame, abi::kLargePageBits));
-    for (unsigned level = 1; level <= 3; ++level) side_.hand(slot::kTable1 + level - 1, side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, level)));
-    side_.hand(slot::kGuestTable, side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 3)));
+    for (unsigned level = 1; level <= 3; ++level)
+        side_.hand(slot::kTable1 + level - 1,
+                   side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, level)));
+    side_.hand(slot::kGuestTable,
+               side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 3)));
     static_cast<void>(side_.page(Side::kShared + abi::kPageSize, map::kRead | map::kWrite, &state_frame_));
     side_.give(slot::kStatePage, state_frame_);
     control_->state_page = Side::kShared + abi::kPageSize;
@@ -93,11 +99,16 @@ void Attacker::give_objects() {
     side_.give(slot::kKernelInfo, CapAddr{0, abi::root::kKernelInfo});
     side_.hand(slot::kInnerCNode, side_.make(ObjectType::CNode, 4));
     const CapAddr thread = side_.make(ObjectType::Thread), sched = side_.make(ObjectType::SchedContext);
-    stage::require(sys::sched_configure(stage::kSchedControl, sched, watch_.cpu, 10, abi::kWeightDefault, 0), "configuring the attacker's second SchedContext");
-    stage::require(sys::thread_set(thread, abi::ThreadSlot::FaultEndpoint, watch_.faults.address()), "the fault handler of its second thread");
-    stage::require(sys::thread_set(thread, abi::ThreadSlot::CSpace, side_.cnode()), "the CSpace of its second thread");
-    stage::require(sys::thread_set(thread, abi::ThreadSlot::VSpace, side_.vspace()), "the VSpace of its second thread");
-    stage::require(sys::thread_set(thread, abi::ThreadSlot::SchedContext, sched), "the SchedContext of its second thread");
+    stage::require(sys::sched_configure(stage::kSchedControl, sched, watch_.cpu, 10, abi::kWeightDefault, 0),
+                   "configuring the attacker's second SchedContext");
+    stage::require(sys::thread_set(thread, abi::ThreadSlot::FaultEndpoint, watch_.faults.address()),
+                   "the fault handler of its second thread");
+    stage::require(sys::thread_set(thread, abi::ThreadSlot::CSpace, side_.cnode()),
+                   "the CSpace of its second thread");
+    stage::require(sys::thread_set(thread, abi::ThreadSlot::VSpace, side_.vspace()),
+                   "the VSpace of its second thread");
+    stage::require(sys::thread_set(thread, abi::ThreadSlot::SchedContext, sched),
+                   "the SchedContext of its second thread");
     side_.hand(slot::kOtherThread, thread);
     side_.hand(slot::kOtherSched, sched);
     const CapAddr endpoint = side_.make(ObjectType::Endpoint);
@@ -114,19 +125,22 @@ void Attacker::give_objects() {
 
 // Ready to run, so that random changes of its state meet a vCPU that enters.
 void Attacker::give_vcpu() {
-    const CapAddr vcpu = side_.make(ObjectType::Vcpu), root = side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
+    const CapAddr vcpu = side_.make(ObjectType::Vcpu),
+                  root = side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
     stage::require(sys::vcpu_set(vcpu, abi::VcpuSlot::StatePage, state_frame_), "the attacker's state page");
     stage::require(sys::vcpu_set(vcpu, abi::VcpuSlot::GuestRoot, root), "the attacker's guest memory");
     side_.hand(slot::kGuestRoot, root);
     side_.hand(slot::kVcpu, vcpu);
 }
 
-// A thread that waits for ever is pushed on by suspend and resume; a second time, or after a fault, its life is over.
+// A thread that waits for ever is pushed on by suspend and resume; a second time, or after a fault, its life
+// is over.
 uint64_t Attacker::live() {
     uint64_t seen = 0;
     bool pushed = false;
     for (;;) {
-        const cap::IpcResult fault = sys::ipc_recv(watch_.faults.address(), watch_.reply.address(), __builtin_ia32_rdtsc() + watch_.millisecond);
+        const cap::IpcResult fault = sys::ipc_recv(watch_.faults.address(), watch_.reply.address(),
+                                                   __builtin_ia32_rdtsc() + watch_.millisecond);
         const uint64_t now = tries();
         if (fault.ok() || now >= kTriesPerLife || (now <= seen && pushed)) break;
         pushed = now <= seen;
@@ -156,7 +170,10 @@ class Trial {
         if (!faults || !reply || !irq) stage::fail("no memory for the trial");
         watch_.faults = std::move(*faults);
         watch_.reply = std::move(*reply);
-        watch_.irq = sys::irq_claim(CapAddr{0, abi::root::kIrqControl}, 10, abi::kIrqEdge, *irq) == cap::Status::Ok ? *irq : CapAddr{};
+        watch_.irq =
+            sys::irq_claim(CapAddr{0, abi::root::kIrqControl}, 10, abi::kIrqEdge, *irq) == cap::Status::Ok
+                ? *irq
+                : CapAddr{};
         watch_.millisecond = env.kernel.tsc_khz;
         watch_.cpu = env.kernel.cpus > 1 ? 1 : 0;
     }
@@ -175,19 +192,25 @@ class Trial {
             check(rich, seed, last);
         }
         tries_ += share;
-        if (const char* wrong = victim_.check_caps()) stage::fail(std::string{"ATTACK: the victim: "} + wrong);
+        if (const char* wrong = victim_.check_caps())
+            stage::fail(std::string{"ATTACK: the victim: "} + wrong);
         tell(rich);
     }
     void finish() {
         char line[120];
-        std::snprintf(line, sizeof line, "ATTACK ok seed=%llu tries=%llu lives=%llu", static_cast<unsigned long long>(seed_), static_cast<unsigned long long>(tries_), static_cast<unsigned long long>(lives_));
+        std::snprintf(line, sizeof line, "ATTACK ok seed=%llu tries=%llu lives=%llu",
+                      static_cast<unsigned long long>(seed_), static_cast<unsigned long long>(tries_),
+                      static_cast<unsigned long long>(lives_));
         cap::log_line(line);
     }
 
   private:
-    // The first lives may grow what the root task itself keeps (its heap, its page tables); after that, counts are equal.
+    // The first lives may grow what the root task itself keeps (its heap, its page tables); after that,
+    // counts are equal.
     void check(bool rich, uint64_t seed, const std::string& last) {
-        const std::string who = std::string{"ATTACK: after the attacker "} + (rich ? "with one of each" : "with nothing") + " of seed " + std::to_string(seed) + " (" + last + "): ";
+        const std::string who = std::string{"ATTACK: after the attacker "} +
+                                (rich ? "with one of each" : "with nothing") + " of seed " +
+                                std::to_string(seed) + " (" + last + "): ";
         if (const char* wrong = victim_.check()) stage::fail(who + "the victim: " + wrong);
         stage::require(sys::null_call(), "a null system call after the attack");
         const Counts now = counts();
@@ -197,12 +220,15 @@ class Trial {
         }
         for (unsigned type = 0; type < abi::kObjectTypes; ++type)
             if (now.count[type] != before_.count[type] || now.bytes[type] != before_.bytes[type])
-                stage::fail(who + "objects of type " + std::to_string(type) + " were " + std::to_string(before_.count[type]) + ", are " + std::to_string(now.count[type]));
+                stage::fail(who + "objects of type " + std::to_string(type) + " were " +
+                            std::to_string(before_.count[type]) + ", are " + std::to_string(now.count[type]));
     }
     void tell(bool rich) {
         unsigned kinds = 0;
         for (const bool yes : watch_.succeeded) kinds += yes;
-        cap::log_line(std::string{"ATTACK with "} + (rich ? "one of each" : "nothing") + ": " + std::to_string(lives_) + " lives so far, " + std::to_string(kinds) + " kinds of calls have succeeded");
+        cap::log_line(std::string{"ATTACK with "} + (rich ? "one of each" : "nothing") + ": " +
+                      std::to_string(lives_) + " lives so far, " + std::to_string(kinds) +
+                      " kinds of calls have succeeded");
     }
 
     static constexpr unsigned kWarmLives = 4;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A spawned domain with something to lose: fills its memory with a pattern that dom0 knows how to look for, and answers on its control
-// endpoint whether every word is still as it wrote it (w0 = 1) and how many bytes there are (w1).
+// A spawned domain with something to lose: fills its memory with a pattern that dom0 knows how to look for,
+// and answers on its control endpoint whether every word is still as it wrote it (w0 = 1) and how many bytes
+// there are (w1).
 #include <vector>
 
 #include "lib/cap/environment.hpp"
@@ -33,6 +34,8 @@ int main() {
             bytes += m.bytes();
         }
         if (!message.ok()) intact = 0;
-        message = cap::sys::ipc_reply_recv(cap::address(*accept), {abi::MessageTag{1, 2, 0}, {intact, bytes, 0, 0}}, reply->address(), abi::kDeadlineNever);
+        message =
+            cap::sys::ipc_reply_recv(cap::address(*accept), {abi::MessageTag{1, 2, 0}, {intact, bytes, 0, 0}},
+                                     reply->address(), abi::kDeadlineNever);
     }
 }

@@ -18,13 +18,16 @@ Victim::Victim() : echo_{{.tag = kTag, .priority = 40}}, pong_{{.tag = kTag, .pr
     ping_ = *badged;
     stage::require(sys::cap_mint(ping_, ping, abi::rights::kWrite, 1), "minting the victim's signal");
     for (unsigned p = 0; p < kPages; ++p) {
-        page_[p] = static_cast<uint64_t*>(echo_.page(stage::Side::kShared + p * abi::kPageSize, abi::map::kRead | abi::map::kWrite));
+        page_[p] = static_cast<uint64_t*>(
+            echo_.page(stage::Side::kShared + p * abi::kPageSize, abi::map::kRead | abi::map::kWrite));
         for (unsigned w = 0; w < 512; ++w) page_[p][w] = pattern(p, w);
     }
     echo_.start(stage::side_echo, echo_.give(10, endpoint_).raw, echo_.give(11, reply).raw);
-    pong_.start(stage::side_pong, pong_.give(10, ping).raw, pong_.give(11, pong_back_, abi::rights::kAll, 1).raw);
+    pong_.start(stage::side_pong, pong_.give(10, ping).raw,
+                pong_.give(11, pong_back_, abi::rights::kAll, 1).raw);
     caps_ = list_caps();
-    if (const char* wrong = check_caps()) stage::fail(std::string{"the victim is not well before the attack: "} + wrong);
+    if (const char* wrong = check_caps())
+        stage::fail(std::string{"the victim is not well before the attack: "} + wrong);
 }
 
 const char* Victim::check() {
@@ -32,7 +35,8 @@ const char* Victim::check() {
         for (unsigned w = 0; w < 512; ++w)
             if (page_[p][w] != pattern(p, w)) return "its memory has changed";
     const cap::IpcResult answer = sys::ipc_call(endpoint_, {abi::MessageTag{7, 4, 0}, {1, 2, 3, 4}});
-    if (!answer.ok() || answer.tag.label() != 7 || answer.w[0] != 1 || answer.w[3] != 4) return "its endpoint does not answer";
+    if (!answer.ok() || answer.tag.label() != 7 || answer.w[0] != 1 || answer.w[3] != 4)
+        return "its endpoint does not answer";
     cap::drop(sys::signal(ping_));
     const uint64_t second = stage::machine().env.kernel.tsc_khz * 1000;
     const cap::Result pong = sys::wait(pong_back_, __builtin_ia32_rdtsc() + second);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The domain beside the attacker: memory with a known content, a thread that waits at an endpoint, one that waits at a notification.
-// check() says what is not as it was, or nullptr.
+// The domain beside the attacker: memory with a known content, a thread that waits at an endpoint, one that
+// waits at a notification. check() says what is not as it was, or nullptr.
 #pragma once
 
 #include "test/bench/stage.hpp"
@@ -18,12 +18,14 @@ class Victim {
   private:
     static constexpr unsigned kPages = 16;
     uint64_t list_caps();
-    static uint64_t pattern(unsigned page, unsigned word) { return (uint64_t{page} << 32 | word) * 0x9e37'79b9'7f4a'7c15; }
+    static uint64_t pattern(unsigned page, unsigned word) {
+        return (uint64_t{page} << 32 | word) * 0x9e37'79b9'7f4a'7c15;
+    }
 
     stage::Side echo_, pong_;
     cap::CapAddr endpoint_, ping_, pong_back_;
     uint64_t* page_[kPages];
-    uint64_t caps_;     // digest of the list
+    uint64_t caps_;  // digest of the list
 };
 
 }  // namespace bulkhead::attack

@@ -12,37 +12,44 @@ using abi::ObjectType;
 void call_reply(const char* name, bool own_space, bool passive) {
     stage::Side server{{.own_space = own_space}};
     const CapAddr endpoint = server.make(ObjectType::Endpoint), reply = server.make(ObjectType::Reply);
-    const CapAddr endpoint_there = server.give(10, endpoint, abi::rights::kAll), reply_there = server.give(11, reply, abi::rights::kAll);
+    const CapAddr endpoint_there = server.give(10, endpoint, abi::rights::kAll),
+                  reply_there = server.give(11, reply, abi::rights::kAll);
     server.start(stage::side_echo, endpoint_there.raw, reply_there.raw);
     const cap::Message message{abi::MessageTag{1, 2, 0}, {17, 4, 0, 0}};
     const cap::IpcResult first = sys::ipc_call(endpoint, message);
     if (!first.ok() || first.w[0] != 17 || first.w[1] != 4) stage::fail("a call came back wrong");
     if (passive) {
-        stage::require(sys::thread_set(server.thread(), abi::ThreadSlot::SchedContext, CapAddr{}), "making the server passive");
+        stage::require(sys::thread_set(server.thread(), abi::ThreadSlot::SchedContext, CapAddr{}),
+                       "making the server passive");
     }
-    measure(name, [&]() __attribute__((always_inline)) { cap::drop(sys::ipc_call(endpoint, message).status); });
+    measure(
+        name, [&]() __attribute__((always_inline)) { cap::drop(sys::ipc_call(endpoint, message).status); });
 }
 
 // One round: our signal wakes the partner, its signal wakes us.
 void ping_pong(const char* name, bool own_space) {
     stage::Side partner{{.own_space = own_space}};
-    const CapAddr ping = partner.make(ObjectType::Notification), pong = partner.make(ObjectType::Notification);
-    const CapAddr ping_badged = partner.give(10, ping, abi::rights::kAll), pong_there = partner.give(11, pong, abi::rights::kAll, 1);
+    const CapAddr ping = partner.make(ObjectType::Notification),
+                  pong = partner.make(ObjectType::Notification);
+    const CapAddr ping_badged = partner.give(10, ping, abi::rights::kAll),
+                  pong_there = partner.give(11, pong, abi::rights::kAll, 1);
     static_cast<void>(ping_badged);
     const auto signal = stage::machine().env.cspace.mint<cap::Notification>(ping, abi::rights::kWrite, 1);
     if (!signal) stage::fail("minting a signal");
     partner.start(stage::side_pong, partner.give(12, ping, abi::rights::kAll).raw, pong_there.raw);
     const CapAddr to = signal->address();
-    measure(name, [&]() __attribute__((always_inline)) {
-        cap::drop(sys::signal(to));
-        cap::drop(sys::wait(pong, abi::kDeadlineNever));
-    });
+    measure(
+        name, [&]() __attribute__((always_inline)) {
+            cap::drop(sys::signal(to));
+            cap::drop(sys::wait(pong, abi::kDeadlineNever));
+        });
 }
 
 }  // namespace
 
 void call_benchmarks() {
-    measure("kernel.null_syscall", []() __attribute__((always_inline)) { cap::drop(sys::null_call()); });
+    measure(
+        "kernel.null_syscall", []() __attribute__((always_inline)) { cap::drop(sys::null_call()); });
     call_reply("kernel.call_reply_cross", true, false);
     call_reply("kernel.call_reply_same", false, false);
     call_reply("kernel.call_reply_cross_passive", true, true);
@@ -53,10 +60,12 @@ void notification_benchmarks() {
         auto& env = stage::machine().env;
         const auto notification = env.memory.create<cap::Notification>();
         if (!notification) stage::fail("making a notification");
-        const auto badged = env.cspace.mint<cap::Notification>(notification->address(), abi::rights::kWrite, 1);
+        const auto badged =
+            env.cspace.mint<cap::Notification>(notification->address(), abi::rights::kWrite, 1);
         if (!badged) stage::fail("minting a signal");
         const CapAddr to = badged->address();
-        measure("kernel.signal_no_waiter", [&]() __attribute__((always_inline)) { cap::drop(sys::signal(to)); });
+        measure(
+            "kernel.signal_no_waiter", [&]() __attribute__((always_inline)) { cap::drop(sys::signal(to)); });
     }
     ping_pong("kernel.notification_pingpong_cross", true);
     ping_pong("kernel.notification_pingpong_same", false);

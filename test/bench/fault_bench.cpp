@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exceptions and page faults of the root task's own thread, resumed behind the instruction by a handler that changes RIP.
+// Exceptions and page faults of the root task's own thread, resumed behind the instruction by a handler that
+// changes RIP.
 #include <cstring>
 
 #include "test/bench/measure.hpp"
@@ -19,9 +20,13 @@ class Handler {
         const uint64_t arguments[] = {skip, side_.buffer_there() + offsetof(abi::IpcBuffer, data)};
         std::memcpy(side_.stack_top(), arguments, sizeof arguments);
         side_.start(stage::side_skip, side_.give(10, endpoint).raw, side_.give(11, reply).raw);
-        stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, endpoint), "setting the fault handler");
+        stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, endpoint),
+                       "setting the fault handler");
     }
-    ~Handler() { stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, CapAddr{}), "clearing the fault handler"); }
+    ~Handler() {
+        stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, CapAddr{}),
+                       "clearing the fault handler");
+    }
 
   private:
     stage::Side side_;
@@ -29,13 +34,19 @@ class Handler {
 
 void exception(const char* name, bool own_space) {
     Handler handler{own_space, 2};
-    measure(name, []() __attribute__((always_inline)) { asm volatile("ud2" ::: "memory"); });
+    measure(
+        name, []() __attribute__((always_inline)) {
+            asm volatile("ud2" ::: "memory");
+        });
 }
 
 void page_fault(const char* name, bool own_space) {
     Handler handler{own_space, 3};
     const uint64_t nowhere = stage::Side::kShared + 0x7'0000'0000;
-    measure(name, [&]() __attribute__((always_inline)) { asm volatile(".byte 0x48, 0x8b, 0x00  # mov (%%rax), %%rax" : : "a"(nowhere) : "memory"); });
+    measure(
+        name, [&]() __attribute__((always_inline)) {
+            asm volatile(".byte 0x48, 0x8b, 0x00  # mov (%%rax), %%rax" : : "a"(nowhere) : "memory");
+        });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A root task that measures the kernel's paths: boots in place of the supervisor (tools/bench.py). Ends with BENCH-END.
+// A root task that measures the kernel's paths: boots in place of the supervisor (tools/bench.py). Ends with
+// BENCH-END.
 #include "test/bench/measure.hpp"
 #include "test/bench/stage.hpp"
 

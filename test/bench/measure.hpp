@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures one operation many times by RDTSC (under -icount one tick is one retired instruction) and writes the BENCH line that
-// tools/bench.py reads: the median, without what measuring itself costs, and what the kernel did per operation.
+// Measures one operation many times by RDTSC (under -icount one tick is one retired instruction) and writes
+// the BENCH line that tools/bench.py reads: the median, without what measuring itself costs, and what the
+// kernel did per operation.
 #pragma once
 
 #include <algorithm>
@@ -53,7 +54,9 @@ void measure(const char* name, Operation&& operation, unsigned divisor = 1) {
     const Figure f = sample(operation);
     char line[160];
     const double value = static_cast<double>(f.median - overhead) / divisor;
-    std::snprintf(line, sizeof line, "BENCH %s %.*f instructions cr3=%.2f wrmsr=%.2f ipi=%.2f tlb=%.2f", name, divisor == 1 ? 0 : 1, value, f.cr3 / divisor, f.wrmsr / divisor, f.ipi / divisor, f.tlb / divisor);
+    std::snprintf(line, sizeof line, "BENCH %s %.*f instructions cr3=%.2f wrmsr=%.2f ipi=%.2f tlb=%.2f", name,
+                  divisor == 1 ? 0 : 1, value, f.cr3 / divisor, f.wrmsr / divisor, f.ipi / divisor,
+                  f.tlb / divisor);
     cap::log_line(line);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs the kernel to make 256 MiB of zeroed guest memory, and to take it back. Once each: there is no loop to warm up.
+// What it costs the kernel to make 256 MiB of zeroed guest memory, and to take it back. Once each: there is
+// no loop to warm up.
 #include "test/bench/measure.hpp"
 #include "test/bench/stage.hpp"
 
@@ -23,7 +24,9 @@ void memory_benchmarks() {
         return;
     }
     uint64_t begin = tsc();
-    stage::require(sys::retype(memory->address(), abi::ObjectType::Frame, abi::kLargePageBits, CapAddr{table->address().slot(), 1}, kFrames), "making 256 MiB of frames");
+    stage::require(sys::retype(memory->address(), abi::ObjectType::Frame, abi::kLargePageBits,
+                               CapAddr{table->address().slot(), 1}, kFrames),
+                   "making 256 MiB of frames");
     tell("domain.zeroing_256M", begin);
     begin = tsc();
     stage::require(sys::cap_revoke(memory->address()), "revoking 256 MiB of frames");

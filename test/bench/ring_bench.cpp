@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two domains and a ring between them: the one that accepts "ring" echoes, the one that connects to it measures. Both sleep
-// between messages, as services and their clients do; the service has the higher priority (bench.dts).
+// Two domains and a ring between them: the one that accepts "ring" echoes, the one that connects to it
+// measures. Both sleep between messages, as services and their clients do; the service has the higher
+// priority (bench.dts).
 #include "lib/ring/connection.hpp"
 #include "lib/ring/listener.hpp"
 #include "lib/ring/message.hpp"
@@ -28,9 +29,9 @@ class Echo final : public ring::Service {
         });
         if (parsed != ring::Io::Ok) return true;
         return ring::send<Answer>(client.channel(), 8, [&](auto answer) {
-            answer.setRequest(number);
-            answer.initTime().setTsc(number);
-        }) != ring::Io::Full;
+                   answer.setRequest(number);
+                   answer.initTime().setTsc(number);
+               }) != ring::Io::Full;
     }
 };
 
@@ -39,7 +40,8 @@ void serve(cap::Environment& env, ring::Hub& hub, const abi::NamedCap& accept) {
     Echo echo;
     ring::Listener listener{hub, cap::address(accept), echo};
     for (;;)
-        if (const cap::Status status = listener.turn(abi::kDeadlineNever); status != cap::Status::Ok) fail("receiving", status);
+        if (const cap::Status status = listener.turn(abi::kDeadlineNever); status != cap::Status::Ok)
+            fail("receiving", status);
 }
 
 void round_trip(ring::Hub& hub, ring::Channel& channel, uint32_t number) {
@@ -81,6 +83,7 @@ int main() {
     if (!hub) bench::fail("making a hub", hub.error());
     if (const abi::NamedCap* own = cap::find_cap(*start, "inspect")) bench::inspect = cap::address(*own);
     if (const abi::NamedCap* accept = cap::find_cap(*start, "accept-ring")) bench::serve(env, *hub, *accept);
-    if (const abi::NamedCap* endpoint = cap::find_cap(*start, "connect-ring")) bench::measure_ring(*hub, *endpoint);
+    if (const abi::NamedCap* endpoint = cap::find_cap(*start, "connect-ring"))
+        bench::measure_ring(*hub, *endpoint);
     bench::fail("the manifest gives it neither accept-ring nor connect-ring", cap::Status::NoCapability);
 }

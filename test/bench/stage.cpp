@@ -20,7 +20,9 @@ void require(Status status, const char* what) {
     if (status != Status::Ok) fail(std::string{what} + ": " + cap::describe(status));
 }
 
-void require(const cap::Result& result, const char* what) { require(result.status, what); }
+void require(const cap::Result& result, const char* what) {
+    require(result.status, what);
+}
 
 uint64_t Machine::option(const char* key, uint64_t otherwise) const {
     const char* found = std::strstr(root.boot.options, (std::string{key} + '=').c_str());
@@ -36,7 +38,8 @@ Machine& machine() {
         if (!info) fail("the kernel did not say where its RootInfo is");
         const auto& root = *reinterpret_cast<const abi::RootInfo*>(info->mapped.base);
         for (uint32_t i = 0; i < root.untypeds; i++)
-            if (root.untyped[i].device == 0 && root.untyped[i].size_bits >= abi::kLargePageBits) env->memory.add(CapAddr{0, abi::root::kFirstUntyped + i});
+            if (root.untyped[i].device == 0 && root.untyped[i].size_bits >= abi::kLargePageBits)
+                env->memory.add(CapAddr{0, abi::root::kFirstUntyped + i});
         return new Machine{*env, root};
     }();
     return *made;
@@ -57,7 +60,9 @@ Side::Side(const SideOptions& options) : options_{options} {
     memory_ = must(env.memory.untyped(options.memory_bits), "memory for a side");
     thread_ = make(abi::ObjectType::Thread);
     sched_ = make(abi::ObjectType::SchedContext);
-    require(cap::sys::sched_configure(kSchedControl, sched_, options.cpu, options.priority, abi::kWeightDefault, 0), "configuring a side's SchedContext");
+    require(cap::sys::sched_configure(kSchedControl, sched_, options.cpu, options.priority,
+                                      abi::kWeightDefault, 0),
+            "configuring a side's SchedContext");
     if (options.own_space) {
         cnode_ = make(abi::ObjectType::CNode, kCNodeBits);
         // So that slots in it can be named: a copy in the root CNode.
@@ -98,19 +103,23 @@ CapAddr Side::make(abi::ObjectType type, uint64_t size) {
 CapAddr Side::give(uint32_t index, CapAddr source, uint8_t mask, uint64_t badge) {
     if (!options_.own_space && badge == 0) return source;
     const CapAddr made = slot();
-    require(badge != 0 ? cap::sys::cap_mint(made, source, mask, badge) : cap::sys::cap_copy(made, source, mask), "copying a capability");
+    require(
+        badge != 0 ? cap::sys::cap_mint(made, source, mask, badge) : cap::sys::cap_copy(made, source, mask),
+        "copying a capability");
     if (!options_.own_space) return made;
     hand(index, made);
     return CapAddr{0, index};
 }
 
-// A CSpace is two levels deep, and the Side's CNode lies in the workshop: it visits the root CNode for the move.
+// A CSpace is two levels deep, and the Side's CNode lies in the workshop: it visits the root CNode for the
+// move.
 void Side::hand(uint32_t index, CapAddr made) {
     auto& slots = machine().env.cspace.slots();
     const auto visitor = slots.allocate();
     if (!visitor) fail("no free slots");
     require(cap::sys::cap_copy(*visitor, cnode_, rights::kAll), "naming a side's CNode");
-    require(cap::sys::cap_move(CapAddr{visitor->slot(), index}, made), "moving a capability into a side's CNode");
+    require(cap::sys::cap_move(CapAddr{visitor->slot(), index}, made),
+            "moving a capability into a side's CNode");
     require(cap::sys::cap_delete(*visitor), "unnaming a side's CNode");
     slots.free(*visitor);
 }
@@ -120,7 +129,8 @@ void Side::map(CapAddr frame, uint64_t address, uint64_t flags) {
         const cap::Result r = cap::sys::frame_map(vspace_, frame, address, flags);
         if (r.status != Status::NoPageTable) return require(r, "mapping a side's page");
         const uint64_t span = uint64_t{1} << (12 + 9 * r.r0);
-        const CapAddr table = make(abi::ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(r.r0)));
+        const CapAddr table = make(abi::ObjectType::PageTable,
+                                   abi::table_size_arg(abi::TableKind::Host, static_cast<unsigned>(r.r0)));
         require(cap::sys::table_map(vspace_, table, address & ~(span - 1)), "mapping a side's page table");
     }
 }
@@ -128,7 +138,8 @@ void Side::map(CapAddr frame, uint64_t address, uint64_t flags) {
 void* Side::page(uint64_t address, uint64_t flags, CapAddr* out) {
     const CapAddr frame = make(abi::ObjectType::Frame, abi::kPageBits), copy = slot();
     require(cap::sys::cap_copy(copy, frame, rights::kRead | rights::kWrite), "copying a side's frame");
-    here_.push_back(must(machine().env.mapper.map(copy, abi::kPageBits, map::kRead | map::kWrite), "mapping a side's page here"));
+    here_.push_back(must(machine().env.mapper.map(copy, abi::kPageBits, map::kRead | map::kWrite),
+                         "mapping a side's page here"));
     if (options_.own_space) map(frame, address, flags);
     if (out) *out = frame;
     return here_.back().data();
@@ -139,15 +150,22 @@ void Side::copy_code() {
     const auto start = reinterpret_cast<uint64_t>(__start_side_code) & ~(abi::kPageSize - 1);
     const auto end = reinterpret_cast<uint64_t>(__stop_side_code);
     for (uint64_t at = start; at < end; at += abi::kPageSize)
-        std::memcpy(page(kCode + (at - start), map::kRead | map::kExecute), reinterpret_cast<const void*>(at), abi::kPageSize);
+        std::memcpy(page(kCode + (at - start), map::kRead | map::kExecute), reinterpret_cast<const void*>(at),
+                    abi::kPageSize);
 }
 
-uint64_t Side::code_there(uint64_t here) const { return options_.own_space ? here - (reinterpret_cast<uint64_t>(__start_side_code) & ~(abi::kPageSize - 1)) + kCode : here; }
+uint64_t Side::code_there(uint64_t here) const {
+    return options_.own_space
+               ? here - (reinterpret_cast<uint64_t>(__start_side_code) & ~(abi::kPageSize - 1)) + kCode
+               : here;
+}
 
 void Side::start_at(uint64_t rip, uint64_t a, uint64_t b) {
     require(cap::sys::thread_start(thread_, rip, stack_top_there(), a, b, 0), "starting a side");
 }
 
-void Side::make_passive() { require(cap::sys::thread_set(thread_, abi::ThreadSlot::SchedContext, CapAddr{}), "making a side passive"); }
+void Side::make_passive() {
+    require(cap::sys::thread_set(thread_, abi::ThreadSlot::SchedContext, CapAddr{}), "making a side passive");
+}
 
 }  // namespace bulkhead::stage

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// For root tasks that stand in for the supervisor in benchmarks and attacks: the machine's memory, and small domains built by raw
-// calls. A Side is a thread in an address space and a CSpace of its own that runs one routine of the section "side_code". All
-// of it is made from one Untyped: the end of the Side revokes that, and nothing of it is left. Not thread-safe.
+// For root tasks that stand in for the supervisor in benchmarks and attacks: the machine's memory, and small
+// domains built by raw calls. A Side is a thread in an address space and a CSpace of its own that runs one
+// routine of the section "side_code". All of it is made from one Untyped: the end of the Side revokes that,
+// and nothing of it is left. Not thread-safe.
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@ namespace bulkhead::stage {
 using cap::CapAddr;
 using cap::Status;
 
-inline constexpr CapAddr kSchedControl{0, abi::root::kSchedControl}, kTagControl{0, abi::root::kTagControl}, kInspect{0, abi::root::kInspect};
+inline constexpr CapAddr kSchedControl{0, abi::root::kSchedControl}, kTagControl{0, abi::root::kTagControl},
+    kInspect{0, abi::root::kInspect};
 inline constexpr unsigned kTopPriority = 63;  // the root task's own
 
 // Says why, and stops for good.
@@ -37,7 +39,7 @@ void side_skip();
 }
 
 struct SideOptions {
-    bool own_space = true;      // false: in the root task's address space and CSpace
+    bool own_space = true;  // false: in the root task's address space and CSpace
     uint64_t tag = 100;
     unsigned priority = kTopPriority;
     unsigned cpu = 0;
@@ -47,7 +49,8 @@ struct SideOptions {
 class Side {
   public:
     // Where things lie in its address space.
-    static constexpr uint64_t kCode = 0x10'0000'0000, kStack = 0x10'1000'0000, kBuffer = 0x10'1001'0000, kShared = 0x10'1002'0000;
+    static constexpr uint64_t kCode = 0x10'0000'0000, kStack = 0x10'1000'0000, kBuffer = 0x10'1001'0000,
+                              kShared = 0x10'1002'0000;
     static constexpr unsigned kCNodeBits = 8;
 
     explicit Side(const SideOptions& options);
@@ -57,9 +60,11 @@ class Side {
 
     // One more object of the Side's memory; its capability is in the builder's hands (in the workshop).
     CapAddr make(abi::ObjectType type, uint64_t size = 0);
-    // A copy of `source` in the Side's own CSpace, in `slot` there. Returns the address as the Side knows it (in the shared CSpace: `source` itself).
+    // A copy of `source` in the Side's own CSpace, in `slot` there. Returns the address as the Side knows it
+    // (in the shared CSpace: `source` itself).
     CapAddr give(uint32_t slot, CapAddr source, uint8_t rights = abi::rights::kAll, uint64_t badge = 0);
-    // Moves what lies at `made` into `slot` of its own CSpace: for what cannot be copied, or what only it shall have.
+    // Moves what lies at `made` into `slot` of its own CSpace: for what cannot be copied, or what only it
+    // shall have.
     void hand(uint32_t slot, CapAddr made);
     // An empty slot of the builder's, for a capability that goes with the Side.
     CapAddr slot();
@@ -79,8 +84,12 @@ class Side {
         return code_there(reinterpret_cast<uint64_t>(routine));
     }
     void* stack_top() const { return stack_ + abi::kPageSize - 64; }  // 64 bytes for arguments
-    uint64_t stack_top_there() const { return (options_.own_space ? kStack : reinterpret_cast<uint64_t>(stack_)) + abi::kPageSize - 64; }
-    uint64_t buffer_there() const { return options_.own_space ? kBuffer : reinterpret_cast<uint64_t>(buffer_); }
+    uint64_t stack_top_there() const {
+        return (options_.own_space ? kStack : reinterpret_cast<uint64_t>(stack_)) + abi::kPageSize - 64;
+    }
+    uint64_t buffer_there() const {
+        return options_.own_space ? kBuffer : reinterpret_cast<uint64_t>(buffer_);
+    }
     abi::IpcBuffer& buffer() { return *buffer_; }
     CapAddr thread() const { return thread_; }
     CapAddr cnode() const { return cnode_; }
@@ -94,13 +103,13 @@ class Side {
     void copy_code();
 
     SideOptions options_;
-    cap::Cap<cap::CNode> workshop_;    // root slot of the CNode in which all its capabilities lie
+    cap::Cap<cap::CNode> workshop_;  // root slot of the CNode in which all its capabilities lie
     cap::Cap<cap::Untyped> memory_;
     uint32_t next_slot_ = 1;
     CapAddr cnode_, vspace_, thread_, sched_;
     std::byte* stack_ = nullptr;
     abi::IpcBuffer* buffer_ = nullptr;
-    std::vector<cap::Mapping> here_;   // before workshop_ and memory_ end
+    std::vector<cap::Mapping> here_;  // before workshop_ and memory_ end
 };
 
 }  // namespace bulkhead::stage

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The world switch alone: a guest of two instructions (CPUID; JMP) in real mode, whose VMM only adds 2 to RIP.
+// The world switch alone: a guest of two instructions (CPUID; JMP) in real mode, whose VMM only adds 2 to
+// RIP.
 #include <cstring>
 
 #include "abi/vcpu.hpp"
@@ -39,7 +40,8 @@ class Guest {
     Guest() : side_{{.own_space = true}} {
         root_ = side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
         for (unsigned level = 3; level >= 1; --level) {
-            const CapAddr table = side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, level));
+            const CapAddr table =
+                side_.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, level));
             stage::require(sys::table_map(root_, table, 0), "mapping a guest's page table");
         }
         CapAddr frame;
@@ -48,9 +50,11 @@ class Guest {
         std::memcpy(code, instructions, sizeof instructions);
         const CapAddr copy = stage::machine().env.cspace.slots().allocate().value_or(CapAddr{});
         stage::require(sys::cap_copy(copy, frame, abi::rights::kAll), "copying the guest's page");
-        stage::require(sys::frame_map(root_, copy, kGuestCode, abi::map::kRead | abi::map::kExecute), "mapping the guest's page");
+        stage::require(sys::frame_map(root_, copy, kGuestCode, abi::map::kRead | abi::map::kExecute),
+                       "mapping the guest's page");
         CapAddr page;
-        state_ = static_cast<VcpuState*>(side_.page(stage::Side::kShared + abi::kPageSize, abi::map::kRead | abi::map::kWrite, &page));
+        state_ = static_cast<VcpuState*>(
+            side_.page(stage::Side::kShared + abi::kPageSize, abi::map::kRead | abi::map::kWrite, &page));
         vcpu_ = side_.make(ObjectType::Vcpu);
         stage::require(sys::vcpu_set(vcpu_, abi::VcpuSlot::StatePage, page), "the vCPU's state page");
         stage::require(sys::vcpu_set(vcpu_, abi::VcpuSlot::GuestRoot, root_), "the vCPU's memory");
@@ -75,11 +79,13 @@ void vcpu_benchmarks() {
     Guest guest;
     const cap::Result first = sys::vcpu_run(guest.vcpu(), abi::kDeadlineNever);
     if (!first.ok() || first.r0 != static_cast<uint64_t>(abi::ExitReason::Cpuid))
-        stage::fail("the guest did not exit by CPUID but: " + std::string{cap::describe(first.status)} + ", " + std::to_string(first.r0));
-    measure("kernel.vm_exit_to_vmm", [&]() __attribute__((always_inline)) {
-        guest.state().rip = guest.state().rip + 2;
-        cap::drop(sys::vcpu_run(guest.vcpu(), abi::kDeadlineNever));
-    });
+        stage::fail("the guest did not exit by CPUID but: " + std::string{cap::describe(first.status)} +
+                    ", " + std::to_string(first.r0));
+    measure(
+        "kernel.vm_exit_to_vmm", [&]() __attribute__((always_inline)) {
+            guest.state().rip = guest.state().rip + 2;
+            cap::drop(sys::vcpu_run(guest.vcpu(), abi::kDeadlineNever));
+        });
 }
 
 }  // namespace bulkhead::bench

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer's region from the fuzzer: two bytes of tail, two of how it moves on, then the data words. Whatever they are, the consumer yields
-// whole entries or closes; messages are read with limits.
+// A peer's region from the fuzzer: two bytes of tail, two of how it moves on, then the data words. Whatever
+// they are, the consumer yields whole entries or closes; messages are read with limits.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -37,7 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                    if (message.isOutput()) return message.getOutput().size() != 3;
                    if (message.isRename()) return message.getRename().getName().size() != 3;
                    return true;
-               }) == Io::Ok) {}
+               }) == Io::Ok) {
+        }
         control.tail = control.tail + step;
     }
     return 0;

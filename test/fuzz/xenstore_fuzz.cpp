@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any sequence of requests from two guests and a toolstack: no crash, no reply too long, accounts that add up, bounded
-// queues, and a next life that finds the same state.
+// Any sequence of requests from two guests and a toolstack: no crash, no reply too long, accounts that add
+// up, bounded queues, and a next life that finds the same state.
 //
 // Input: records of { client and flags, operation, transaction selector, payload length (2 bytes) } payload.
 #include <cstddef>
@@ -29,7 +29,8 @@ class Machine {
     void start(Store::Attach how) {
         require(store_.start().outcome != Recovery::Outcome::salvaged);
         for (std::uint16_t i = 0; i < 3; ++i)
-            sessions_[i] = &store_.attach(SessionKey{i}, DomId{i}, i == 0 ? Rights::toolstack() : Rights::guest(), how);
+            sessions_[i] =
+                &store_.attach(SessionKey{i}, DomId{i}, i == 0 ? Rights::toolstack() : Rights::guest(), how);
     }
     void request(unsigned flags, unsigned op, unsigned tx, std::string_view payload) {
         Session& session = *sessions_[flags % 3];
@@ -37,7 +38,8 @@ class Machine {
         const Reply reply = service_.handle(session, {Op{op}, transaction(tx), payload, (flags & 0x40) != 0});
         require(reply.payload.size() <= kMaxPayload);
         require(reply.op == Op{op} || reply.op == Op::error);
-        if (reply.op == Op::transaction_start) last_tx_ = TxId{static_cast<std::uint32_t>(std::stoul(std::string(reply.payload)))};
+        if (reply.op == Op::transaction_start)
+            last_tx_ = TxId{static_cast<std::uint32_t>(std::stoul(std::string(reply.payload)))};
     }
     void drain() {
         while (Session* session = store_.take_ready()) {

@@ -5,7 +5,8 @@ namespace bulkhead::model {
 
 namespace rights = abi::rights;
 
-CapabilitySpace::CapabilitySpace(uint64_t base, unsigned bits, unsigned root_slots, SizeOf size_of) : size_of_{size_of}, root_{std::make_shared<Object>()}, root_slots_{root_slots} {
+CapabilitySpace::CapabilitySpace(uint64_t base, unsigned bits, unsigned root_slots, SizeOf size_of)
+    : size_of_{size_of}, root_{std::make_shared<Object>()}, root_slots_{root_slots} {
     root_->type = ObjectType::CNode;
     root_->refs = 1;
     Cap* pool = add({root_.get(), kPool}, ObjectType::Untyped, nullptr);
@@ -18,7 +19,9 @@ std::optional<CapabilitySpace::Place> CapabilitySpace::place(Address a) {
     const auto it = root_->slots.find(*a.table);
     if (it == root_->slots.end()) return std::nullopt;
     const Cap& table = *it->second;
-    if (table.type != ObjectType::CNode || (table.rights & rights::kControl) == 0 || a.slot >> table.object->bits != 0) return std::nullopt;
+    if (table.type != ObjectType::CNode || (table.rights & rights::kControl) == 0 ||
+        a.slot >> table.object->bits != 0)
+        return std::nullopt;
     return Place{table.object.get(), a.slot};
 }
 
@@ -59,7 +62,9 @@ Cap* CapabilitySpace::derive(Place to, Cap& from, uint8_t mask) {
     cap->badge = from.badge;
     cap->base = from.base;
     cap->bits = from.bits;
-    if (from.type == ObjectType::Notification && (mask & rights::kTombstone) != 0 && (from.rights & rights::kWrite) != 0) cap->rights |= rights::kTombstone;
+    if (from.type == ObjectType::Notification && (mask & rights::kTombstone) != 0 &&
+        (from.rights & rights::kWrite) != 0)
+        cap->rights |= rights::kTombstone;
     return cap;
 }
 
@@ -95,7 +100,9 @@ Status CapabilitySpace::frame_mint(Address to, Address from, uint8_t mask, uint6
     Cap* cap = nullptr;
     if (const Status s = take(to, from, p, cap); s != Status::Ok) return s;
     if (cap->type != ObjectType::Frame) return Status::WrongType;
-    if (bits < 12 || bits > cap->bits || offset % (uint64_t{1} << bits) != 0 || offset >= uint64_t{1} << cap->bits) return Status::BadArgument;
+    if (bits < 12 || bits > cap->bits || offset % (uint64_t{1} << bits) != 0 ||
+        offset >= uint64_t{1} << cap->bits)
+        return Status::BadArgument;
     Cap* made = derive(p, *cap, mask);
     made->base += offset;
     made->bits = bits;
@@ -123,7 +130,8 @@ void CapabilitySpace::erase(Cap& cap) {
         child->parent = cap.parent;
         if (cap.parent != nullptr) cap.parent->children.push_front(child);
     }
-    if (cap.type == ObjectType::Notification && (cap.rights & rights::kTombstone) != 0) cap.object->bound |= cap.badge;
+    if (cap.type == ObjectType::Notification && (cap.rights & rights::kTombstone) != 0)
+        cap.object->bound |= cap.badge;
     if (cap.object && --cap.object->refs == 0) {
         while (!cap.object->slots.empty()) {
             auto next = cap.object->slots.begin();
@@ -143,7 +151,8 @@ void CapabilitySpace::erase(Cap& cap) {
 Status CapabilitySpace::remove(Address address) {
     Cap* cap = find(address);
     if (cap == nullptr) return Status::NoCapability;
-    if (cap->type == ObjectType::Untyped && cap->parent == nullptr && !cap->children.empty()) return Status::HasChildren;
+    if (cap->type == ObjectType::Untyped && cap->parent == nullptr && !cap->children.empty())
+        return Status::HasChildren;
     erase(*cap);
     return Status::Ok;
 }

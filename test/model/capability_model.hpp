@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An executable model of the capability space: what the calls on capabilities mean, in the simplest terms (maps, recursion, no
-// preemption, no slots inside memory). The kernel's code is run against it.
+// An executable model of the capability space: what the calls on capabilities mean, in the simplest terms
+// (maps, recursion, no preemption, no slots inside memory). The kernel's code is run against it.
 #pragma once
 
 #include <list>
@@ -20,8 +20,8 @@ using abi::Status;
 struct Object {
     ObjectType type;
     unsigned refs = 0;
-    unsigned bits = 0;           // CNode
-    uint64_t bound = 0;          // Notification: signalled bits
+    unsigned bits = 0;                      // CNode
+    uint64_t bound = 0;                     // Notification: signalled bits
     std::map<uint32_t, struct Cap*> slots;  // CNode, Thread
 };
 
@@ -32,11 +32,11 @@ struct Cap {
     uint32_t index = 0;
     uint8_t rights = 0;
     uint64_t badge = 0;
-    uint64_t base = 0;           // Untyped, Frame
+    uint64_t base = 0;  // Untyped, Frame
     unsigned bits = 0;
-    uint64_t used = 0;           // Untyped: watermark
+    uint64_t used = 0;  // Untyped: watermark
     Cap* parent = nullptr;
-    std::list<Cap*> children;    // newest first
+    std::list<Cap*> children;  // newest first
     bool going = false;
 };
 
@@ -44,7 +44,7 @@ struct Cap {
 using SizeOf = uint64_t (*)(ObjectType, uint64_t);
 
 class CapabilitySpace {
-public:
+  public:
     CapabilitySpace(uint64_t base, unsigned bits, unsigned root_slots, SizeOf size_of);
 
     // An address: slot of the root table, or (table << 32 | slot); all numbers count from 0 here.
@@ -67,7 +67,7 @@ public:
     Object& root() { return *root_; }
     const std::set<Cap*>& all() const { return caps_; }
 
-private:
+  private:
     struct Place {
         Object* home;
         uint32_t index;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random operations on the capability space, by the kernel and by the model; after each, both must agree in every slot.
-// Replay a failure: BULKHEAD_SEED=<seed> test_model; a longer run: BULKHEAD_MODEL_STEPS=1000000.
+// Random operations on the capability space, by the kernel and by the model; after each, both must agree in
+// every slot. Replay a failure: BULKHEAD_SEED=<seed> test_model; a longer run: BULKHEAD_MODEL_STEPS=1000000.
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -23,21 +23,25 @@ constexpr uint32_t kFirst = 12000, kRootSlots = 48;  // the part of the root tas
 constexpr unsigned kPoolBits = 26;
 
 class Race {
-public:
+  public:
     explicit Race(unsigned seed) : random_{seed}, model_{pool(), kPoolBits, kRootSlots, core::object_bytes} {}
     bool run(unsigned steps);
     void report() const {
-        for (const auto& [what, n] : counts_) printf("%-12s %8u calls, %8u succeeded\n", what, n.second, n.first);
+        for (const auto& [what, n] : counts_)
+            printf("%-12s %8u calls, %8u succeeded\n", what, n.second, n.first);
         printf("%.1f capabilities on average\n", population_);
     }
 
-private:
+  private:
     uint64_t pool();
     unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
     Address address();
-    Address full(ObjectType wanted = ObjectType::Null);  // mostly of a capability that exists, of a type if one is named
-    Address vacant();                                    // mostly of an empty slot
-    static uint64_t raw(Address a) { return a.table ? (uint64_t{kFirst + *a.table} << 32 | a.slot) : kFirst + a.slot; }
+    Address full(ObjectType wanted =
+                     ObjectType::Null);  // mostly of a capability that exists, of a type if one is named
+    Address vacant();                    // mostly of an empty slot
+    static uint64_t raw(Address a) {
+        return a.table ? (uint64_t{kFirst + *a.table} << 32 | a.slot) : kFirst + a.slot;
+    }
     uint8_t some_rights() { return static_cast<uint8_t>(below(3) != 0 ? abi::rights::kAll : below(256)); }
     bool step();
     bool agree();
@@ -56,7 +60,11 @@ private:
 };
 
 uint64_t Race::pool() {
-    if (machine_.call(Call::Retype, machine_.big_untyped(), static_cast<uint64_t>(ObjectType::Untyped), kPoolBits, kFirst, 1).status != Status::Ok) abort();
+    if (machine_
+            .call(Call::Retype, machine_.big_untyped(), static_cast<uint64_t>(ObjectType::Untyped), kPoolBits,
+                  kFirst, 1)
+            .status != Status::Ok)
+        abort();
     return machine_.slot(kFirst).object;
 }
 
@@ -79,7 +87,8 @@ Address Race::vacant() {
     if (below(16) == 0) return address();
     for (unsigned tries = 0; tries < 60; ++tries) {
         const Address a = address();
-        if ((!a.table || model_.find({std::nullopt, *a.table}) != nullptr) && model_.find(a) == nullptr) return a;
+        if ((!a.table || model_.find({std::nullopt, *a.table}) != nullptr) && model_.find(a) == nullptr)
+            return a;
     }
     return address();
 }
@@ -94,7 +103,8 @@ core::Slot* Race::slot_of(const model::Cap& cap) {
 // The kernel's objects behind what the model just made.
 void Race::learn() {
     for (model::Cap* cap : model_.all()) {
-        if (cap->object && object_.count(cap->object.get()) == 0) object_[cap->object.get()] = core::object_of(*slot_of(*cap));
+        if (cap->object && object_.count(cap->object.get()) == 0)
+            object_[cap->object.get()] = core::object_of(*slot_of(*cap));
     }
 }
 
@@ -104,18 +114,24 @@ bool Race::expect(Status kernel, Status model_says, const char* what) {
         if (kernel == Status::Ok) ++counts_[what].first;
         return true;
     }
-    fprintf(stderr, "%s %s: the kernel says %u, the model %u\n", what, last_.c_str(), static_cast<unsigned>(kernel), static_cast<unsigned>(model_says));
+    fprintf(stderr, "%s %s: the kernel says %u, the model %u\n", what, last_.c_str(),
+            static_cast<unsigned>(kernel), static_cast<unsigned>(model_says));
     return false;
 }
 
 bool Race::agree(const model::Cap& cap) {
     const core::Slot& s = *slot_of(cap);
     bool same = s.type == cap.type && s.rights == cap.rights && s.flags == 0;
-    same = same && s.parent == (cap.parent != nullptr ? slot_of(*cap.parent) : &machine_.slot(machine_.big_untyped()));
-    same = same && (s.first_child != nullptr ? slot_of(*cap.children.front()) == s.first_child : cap.children.empty());
+    same = same && s.parent == (cap.parent != nullptr ? slot_of(*cap.parent)
+                                                      : &machine_.slot(machine_.big_untyped()));
+    same = same && (s.first_child != nullptr ? slot_of(*cap.children.front()) == s.first_child
+                                             : cap.children.empty());
     if (cap.object) {
-        same = same && core::object_of(s) == object_.at(cap.object.get()) && core::object_of(s)->refs == cap.object->refs && s.badge == cap.badge && core::object_of(s)->dying == 0;
-        if (cap.type == ObjectType::Notification) same = same && s.as<core::Notification>()->bits == cap.object->bound;
+        same = same && core::object_of(s) == object_.at(cap.object.get()) &&
+               core::object_of(s)->refs == cap.object->refs && s.badge == cap.badge &&
+               core::object_of(s)->dying == 0;
+        if (cap.type == ObjectType::Notification)
+            same = same && s.as<core::Notification>()->bits == cap.object->bound;
     } else {
         same = same && s.object == cap.base && s.size_bits == cap.bits;
         if (cap.type == ObjectType::Untyped) same = same && s.badge == cap.used;
@@ -123,7 +139,11 @@ bool Race::agree(const model::Cap& cap) {
     size_t children = 0;
     for (const core::Slot* c = s.first_child; c != nullptr; c = c->next) ++children;
     same = same && children == cap.children.size();
-    if (!same) fprintf(stderr, "slot %u of its table differs: kernel type %u rights %x flags %x, model type %u rights %x\n", cap.index, static_cast<unsigned>(s.type), s.rights, s.flags, static_cast<unsigned>(cap.type), cap.rights);
+    if (!same)
+        fprintf(stderr,
+                "slot %u of its table differs: kernel type %u rights %x flags %x, model type %u rights %x\n",
+                cap.index, static_cast<unsigned>(s.type), s.rights, s.flags, static_cast<unsigned>(cap.type),
+                cap.rights);
     return same;
 }
 
@@ -150,35 +170,55 @@ bool Race::step() {
     constexpr ObjectType kNone = ObjectType::Null;
     const unsigned what = below(10);
     const Address a = what == 4 || what == 5 ? full() : what == 6 ? full(ObjectType::Thread) : vacant();
-    const Address b = full(what == 1 ? (below(2) != 0 ? ObjectType::Endpoint : ObjectType::Notification) : what == 2 ? ObjectType::Frame : what == 6 ? ObjectType::CNode : what > 6 ? ObjectType::Untyped : kNone);
+    const Address b = full(what == 1   ? (below(2) != 0 ? ObjectType::Endpoint : ObjectType::Notification)
+                           : what == 2 ? ObjectType::Frame
+                           : what == 6 ? ObjectType::CNode
+                           : what > 6  ? ObjectType::Untyped
+                                       : kNone);
     const auto mask = some_rights();
     // Preempted, a call through a table that dies by it would not find its slot again; see docs/abi.md.
     fake::state.preempt_every = !a.table && below(2) != 0 ? 1 + below(5) : 0;
-    const auto kernel = [&](Call call, uint64_t a0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0, uint64_t a4 = 0) { return machine_.call(call, a0, a1, a2, a3, a4).status; };
+    const auto kernel = [&](Call call, uint64_t a0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0,
+                            uint64_t a4 = 0) { return machine_.call(call, a0, a1, a2, a3, a4).status; };
     last_ = std::to_string(raw(a)) + " " + std::to_string(raw(b));
     switch (what) {
-    case 0: return expect(kernel(Call::CapCopy, raw(a), raw(b), mask), model_.copy(a, b, mask), "copy");
-    case 1: {
-        const uint64_t badge = below(4);
-        return expect(kernel(Call::CapMint, raw(a), raw(b), mask, badge), model_.mint(a, b, mask, badge), "mint");
-    }
-    case 2: {
-        const uint64_t offset = uint64_t{below(3)} << 12;
-        const unsigned bits = 11 + below(4);
-        return expect(kernel(Call::FrameMint, raw(a), raw(b), mask, offset, bits), model_.frame_mint(a, b, mask, offset, bits), "frame mint");
-    }
-    case 3: return raw(b) == kFirst || expect(kernel(Call::CapMove, raw(a), raw(b)), model_.move(a, b), "move");
-    case 4: return raw(a) == kFirst || expect(kernel(Call::CapDelete, raw(a)), model_.remove(a), "delete");
-    case 5: return (raw(a) == kFirst && below(50) != 0) || below(3) != 0 || expect(kernel(Call::CapRevoke, raw(a)), model_.revoke(a), "revoke");
-    case 6: return expect(kernel(Call::ThreadSet, raw(a), 0, raw(b)), model_.thread_set_cspace(a, b), "set CSpace");
-    default: {
-        constexpr ObjectType kTypes[] = {ObjectType::Untyped, ObjectType::Frame, ObjectType::CNode, ObjectType::CNode, ObjectType::Endpoint, ObjectType::Notification, ObjectType::Thread, ObjectType::Reply};
-        const ObjectType type = kTypes[below(8)];
-        const bool memory = type == ObjectType::Untyped || type == ObjectType::Frame;
-        const unsigned size = memory ? 12 + below(type == ObjectType::Frame ? 4 : 6) : type == ObjectType::CNode ? 2 + below(3) : 0, count = !a.table && a.slot + 3 > kRootSlots ? 1 : 1 + below(3);
-        const Address from = below(2) != 0 ? Address{std::nullopt, 0} : b;
-        return expect(kernel(Call::Retype, raw(from), static_cast<uint64_t>(type), size, raw(a), count), model_.retype(from, type, size, a, count), "retype");
-    }
+        case 0: return expect(kernel(Call::CapCopy, raw(a), raw(b), mask), model_.copy(a, b, mask), "copy");
+        case 1: {
+            const uint64_t badge = below(4);
+            return expect(kernel(Call::CapMint, raw(a), raw(b), mask, badge), model_.mint(a, b, mask, badge),
+                          "mint");
+        }
+        case 2: {
+            const uint64_t offset = uint64_t{below(3)} << 12;
+            const unsigned bits = 11 + below(4);
+            return expect(kernel(Call::FrameMint, raw(a), raw(b), mask, offset, bits),
+                          model_.frame_mint(a, b, mask, offset, bits), "frame mint");
+        }
+        case 3:
+            return raw(b) == kFirst ||
+                   expect(kernel(Call::CapMove, raw(a), raw(b)), model_.move(a, b), "move");
+        case 4:
+            return raw(a) == kFirst || expect(kernel(Call::CapDelete, raw(a)), model_.remove(a), "delete");
+        case 5:
+            return (raw(a) == kFirst && below(50) != 0) || below(3) != 0 ||
+                   expect(kernel(Call::CapRevoke, raw(a)), model_.revoke(a), "revoke");
+        case 6:
+            return expect(kernel(Call::ThreadSet, raw(a), 0, raw(b)), model_.thread_set_cspace(a, b),
+                          "set CSpace");
+        default: {
+            constexpr ObjectType kTypes[] = {
+                ObjectType::Untyped,  ObjectType::Frame,        ObjectType::CNode,  ObjectType::CNode,
+                ObjectType::Endpoint, ObjectType::Notification, ObjectType::Thread, ObjectType::Reply};
+            const ObjectType type = kTypes[below(8)];
+            const bool memory = type == ObjectType::Untyped || type == ObjectType::Frame;
+            const unsigned size = memory                      ? 12 + below(type == ObjectType::Frame ? 4 : 6)
+                                  : type == ObjectType::CNode ? 2 + below(3)
+                                                              : 0,
+                           count = !a.table && a.slot + 3 > kRootSlots ? 1 : 1 + below(3);
+            const Address from = below(2) != 0 ? Address{std::nullopt, 0} : b;
+            return expect(kernel(Call::Retype, raw(from), static_cast<uint64_t>(type), size, raw(a), count),
+                          model_.retype(from, type, size, a, count), "retype");
+        }
     }
 }
 
@@ -205,8 +245,10 @@ bool Race::run(unsigned steps) {
 int main() {
     const char* seed_text = getenv("BULKHEAD_SEED");
     const char* steps_text = getenv("BULKHEAD_MODEL_STEPS");
-    const unsigned seed = seed_text != nullptr ? static_cast<unsigned>(strtoul(seed_text, nullptr, 0)) : std::random_device{}();
-    const unsigned steps = steps_text != nullptr ? static_cast<unsigned>(strtoul(steps_text, nullptr, 0)) : 100'000;
+    const unsigned seed =
+        seed_text != nullptr ? static_cast<unsigned>(strtoul(seed_text, nullptr, 0)) : std::random_device{}();
+    const unsigned steps =
+        steps_text != nullptr ? static_cast<unsigned>(strtoul(steps_text, nullptr, 0)) : 100'000;
     printf("seed %u, %u steps\n", seed, steps);
     fflush(stdout);
     Race race{seed};

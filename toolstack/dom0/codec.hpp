@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes of the journal: little-endian numbers and counted texts. A Reader never leaves its span: after the first thing that does
-// not fit it yields zeroes and ok() stays false.
+// Bytes of the journal: little-endian numbers and counted texts. A Reader never leaves its span: after the
+// first thing that does not fit it yields zeroes and ok() stays false.
 #pragma once
 
 #include <cstdint>

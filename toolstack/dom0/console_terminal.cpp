@@ -17,14 +17,19 @@ constexpr std::int64_t kPatienceMs = 3000, kAnswerMs = 5000;
 }  // namespace
 
 ConsoleTerminal::ConsoleTerminal(Loop& loop, cap::CapAddr endpoint, std::function<void(std::uint64_t)> idle)
-    : loop_{loop}, idle_{std::move(idle)},
-      link_{loop, endpoint, {[this](auto words) { on_message(words); }, [this] { on_up(); }, [this] { on_down(); }}, true} {}
+    : loop_{loop},
+      idle_{std::move(idle)},
+      link_{loop,
+            endpoint,
+            {[this](auto words) { on_message(words); }, [this] { on_up(); }, [this] { on_down(); }},
+            true} {}
 
 void ConsoleTerminal::on_up() {
     if (std::exchange(was_up_, true) && !line_.empty()) {
         const std::string line = "\r\n" + line_;
-        (void)link_.send<FromControl>(16 + line.size() / 8, abi::kDeadlinePoll,
-                                      [&](FromControl::Builder m) { m.setOutput({reinterpret_cast<const kj::byte*>(line.data()), line.size()}); });
+        (void)link_.send<FromControl>(16 + line.size() / 8, abi::kDeadlinePoll, [&](FromControl::Builder m) {
+            m.setOutput({reinterpret_cast<const kj::byte*>(line.data()), line.size()});
+        });
     }
 }
 
@@ -38,7 +43,8 @@ void ConsoleTerminal::on_message(std::span<const std::uint64_t> words) {
     (void)ring::parse<ToControl>(link_.channel(), words, [&](ToControl::Reader m) {
         if (m.isInput()) {
             const auto bytes = m.getInput();
-            const std::size_t count = std::min<std::size_t>(bytes.size(), kMaxInput - std::min(kMaxInput, input_.size()));
+            const std::size_t count =
+                std::min<std::size_t>(bytes.size(), kMaxInput - std::min(kMaxInput, input_.size()));
             input_.insert(input_.end(), bytes.begin(), bytes.begin() + count);
         } else if (m.isDetached()) {
             attached_ = false;
@@ -74,20 +80,25 @@ void ConsoleTerminal::write(std::string_view bytes) {
         // A console that is just being restarted is waited for; one that is gone swallows what is written.
         const std::uint64_t deadline = loop_.deadline_ms(kPatienceMs);
         if (!loop_.until(deadline, [&] { return link_.up(); })) return;
-        const bool sent = link_.send<FromControl>(16 + piece.size() / 8, abi::kDeadlineNever,
-                                                  [&](FromControl::Builder m) { m.setOutput({reinterpret_cast<const kj::byte*>(piece.data()), piece.size()}); });
-        if (sent) bytes.remove_prefix(piece.size());
-        else if (link_.up()) return;
+        const bool sent =
+            link_.send<FromControl>(16 + piece.size() / 8, abi::kDeadlineNever, [&](FromControl::Builder m) {
+                m.setOutput({reinterpret_cast<const kj::byte*>(piece.data()), piece.size()});
+            });
+        if (sent)
+            bytes.remove_prefix(piece.size());
+        else if (link_.up())
+            return;
     }
 }
 
 xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain) {
     interrupted_ = false;
     const std::uint64_t deadline = loop_.deadline_ms(kAnswerMs);
-    if (!loop_.until(deadline, [&] { return link_.up(); })) return xl::fail(xl::ErrorKind::Gone, "the console cannot be reached: " + link_.why());
+    if (!loop_.until(deadline, [&] { return link_.up(); }))
+        return xl::fail(xl::ErrorKind::Gone, "the console cannot be reached: " + link_.why());
     const std::uint32_t request = next_request_++;
     auto& answer = answers_[request];
-    attached_ = true;   // the end may come in the same turn as the answer
+    attached_ = true;  // the end may come in the same turn as the answer
     const bool sent = link_.send<FromControl>(16, deadline, [&](FromControl::Builder m) {
         m.initAttach().setRequest(request);
         m.getAttach().setDomain(domain);
@@ -101,14 +112,16 @@ xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain) {
 }
 
 void ConsoleTerminal::forget(std::uint64_t domain) {
-    (void)link_.send<FromControl>(16, abi::kDeadlinePoll, [&](FromControl::Builder m) { m.initForget().setDomain(domain); });
+    (void)link_.send<FromControl>(16, abi::kDeadlinePoll,
+                                  [&](FromControl::Builder m) { m.initForget().setDomain(domain); });
 }
 
 void ConsoleTerminal::rename(std::uint64_t domain, const std::string& name) {
-    (void)link_.send<FromControl>(32 + name.size() / 8, loop_.deadline_ms(kAnswerMs), [&](FromControl::Builder m) {
-        m.initRename().setDomain(domain);
-        m.getRename().setName(name.c_str());
-    });
+    (void)link_.send<FromControl>(32 + name.size() / 8, loop_.deadline_ms(kAnswerMs),
+                                  [&](FromControl::Builder m) {
+                                      m.initRename().setDomain(domain);
+                                      m.getRename().setName(name.c_str());
+                                  });
 }
 
 }  // namespace bulkhead::dom0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's terminal: dom0's control channel to the console service. When that service comes back after its death, the line
-// that the cursor stood on is printed again.
+// The operator's terminal: dom0's control channel to the console service. When that service comes back after
+// its death, the line that the cursor stood on is printed again.
 #pragma once
 
 #include <deque>
@@ -39,7 +39,7 @@ class ConsoleTerminal final : public xl::Terminal {
     Loop& loop_;
     std::function<void(std::uint64_t)> idle_;
     std::deque<char> input_;
-    std::string line_;                   // what was written since the last line end
+    std::string line_;                                             // what was written since the last line end
     std::map<std::uint32_t, std::optional<std::string>> answers_;  // by request: an error, or empty
     std::uint32_t next_request_ = 1;
     bool attached_ = false, interrupted_ = false, was_up_ = false;

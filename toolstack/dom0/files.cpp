@@ -17,7 +17,8 @@ Files::Files(std::span<const std::uint8_t> archive) : archive_{archive} {
         return;
     }
     for (const auto& file : bootfs->files())
-        if (file.name.starts_with(kRoot) && file.name.substr(kRoot.size()).starts_with('/')) files_.push_back({file.name.substr(kRoot.size()), file.offset, file.size});
+        if (file.name.starts_with(kRoot) && file.name.substr(kRoot.size()).starts_with('/'))
+            files_.push_back({file.name.substr(kRoot.size()), file.offset, file.size});
 }
 
 xl::Result<supervisor::BootFile> Files::find(std::string_view path) const {
@@ -44,7 +45,8 @@ xl::Result<std::vector<std::string>> Files::list(std::string_view path) const {
     }
     std::ranges::sort(names);
     names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (names.empty() && folder != "/") return xl::fail(xl::ErrorKind::NotFound, "there is no such directory.");
+    if (names.empty() && folder != "/")
+        return xl::fail(xl::ErrorKind::NotFound, "there is no such directory.");
     return names;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dom0's file tree: the files below "dom0/" of the boot file system, mapped read-only. A file's place in the archive is how the
-// supervisor is told which kernel a VMM shall see.
+// dom0's file tree: the files below "dom0/" of the boot file system, mapped read-only. A file's place in the
+// archive is how the supervisor is told which kernel a VMM shall see.
 #pragma once
 
 #include "toolstack/supervisor/bootfs.hpp"
@@ -14,7 +14,7 @@ class Files {
     explicit Files(std::span<const std::uint8_t> archive);
 
     const std::string& error() const { return error_; }
-    xl::Result<supervisor::BootFile> find(std::string_view path) const;   // absolute
+    xl::Result<supervisor::BootFile> find(std::string_view path) const;  // absolute
     xl::Result<std::span<const std::byte>> contents(std::string_view path) const;
     xl::Result<std::vector<std::string>> list(std::string_view path) const;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A guest's nodes in xenstore, as libxl 4.17 writes them for a PVH guest. What the guest may write it owns; all else it reads.
+// A guest's nodes in xenstore, as libxl 4.17 writes them for a PVH guest. What the guest may write it owns;
+// all else it reads.
 #pragma once
 
 #include "toolstack/dom0/ring_xenstore.hpp"
@@ -8,7 +9,8 @@
 
 namespace bulkhead::dom0 {
 
-xl::Result<void> write_guest_nodes(RingXenstore& store, const DomainRecord& record, const VmmState& vmm, std::uint64_t start_time);
+xl::Result<void> write_guest_nodes(RingXenstore& store, const DomainRecord& record, const VmmState& vmm,
+                                   std::uint64_t start_time);
 xl::Result<void> remove_guest_nodes(RingXenstore& store, const DomainRecord& record);
 xl::Result<void> rename_guest_nodes(RingXenstore& store, const DomainRecord& record);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A guest's life after it was built: what people ask of it, and what it does by itself. Building and destroying: guest_build.cpp.
+// A guest's life after it was built: what people ask of it, and what it does by itself. Building and
+// destroying: guest_build.cpp.
 #include "toolstack/dom0/guests.hpp"
 
 #include "toolstack/dom0/guest_nodes.hpp"
@@ -14,9 +15,11 @@ using xl::Result;
 using xl::ShutdownReason;
 
 constexpr std::int64_t kVmmAnswerMs = 10'000, kStateMs = 500;
-constexpr std::uint64_t kTooShortNs = 1'000'000'000;   // a life that is not worth repeating after a crash
+constexpr std::uint64_t kTooShortNs = 1'000'000'000;  // a life that is not worth repeating after a crash
 
-std::unexpected<xl::Error> no_such(DomainId id) { return xl::fail(ErrorKind::NotFound, xl::format("there is no guest with the ID %u.", id)); }
+std::unexpected<xl::Error> no_such(DomainId id) {
+    return xl::fail(ErrorKind::NotFound, xl::format("there is no guest with the ID %u.", id));
+}
 
 ShutdownReason reason_of(VmmState::Reason reason) {
     switch (reason) {
@@ -48,10 +51,12 @@ Result<void> Guests::pause(DomainId id) {
     const DomainRecord* record = living(id);
     Guest* g = guest(id);
     if (!record || !g) return no_such(id);
-    if (!record->unpaused) return {};   // its VMM holds it back already
+    if (!record->unpaused) return {};  // its VMM holds it back already
     for (std::size_t i = 1; i < g->contexts.size(); i++)
-        if (const auto status = cap::sys::sched_pause(g->contexts[i].address(), true); status != cap::Status::Ok)
-            return xl::fail(ErrorKind::Other, std::string{"its vCPUs cannot be paused: "} + cap::describe(status) + ".");
+        if (const auto status = cap::sys::sched_pause(g->contexts[i].address(), true);
+            status != cap::Status::Ok)
+            return xl::fail(ErrorKind::Other,
+                            std::string{"its vCPUs cannot be paused: "} + cap::describe(status) + ".");
     return {};
 }
 
@@ -69,8 +74,10 @@ Result<void> Guests::unpause(DomainId id) {
         (void)commit();
     }
     for (std::size_t i = 1; i < g->contexts.size(); i++)
-        if (const auto status = cap::sys::sched_pause(g->contexts[i].address(), false); status != cap::Status::Ok)
-            return xl::fail(ErrorKind::Other, std::string{"its vCPUs cannot be unpaused: "} + cap::describe(status) + ".");
+        if (const auto status = cap::sys::sched_pause(g->contexts[i].address(), false);
+            status != cap::Status::Ok)
+            return xl::fail(ErrorKind::Other,
+                            std::string{"its vCPUs cannot be unpaused: "} + cap::describe(status) + ".");
     return {};
 }
 
@@ -97,7 +104,8 @@ Result<void> Guests::control(DomainId id, const char* node, const char* feature,
     if (feature) {
         const auto listens = p_.store.read(xl::kNoTransaction, control + feature);
         if (!listens && listens.error().kind != ErrorKind::NotFound) return std::unexpected(listens.error());
-        if (!listens || *listens != "1") return xl::fail(ErrorKind::Unsupported, "the guest does not listen on control/shutdown.");
+        if (!listens || *listens != "1")
+            return xl::fail(ErrorKind::Unsupported, "the guest does not listen on control/shutdown.");
     }
     return p_.store.write(xl::kNoTransaction, control + node, value);
 }
@@ -134,18 +142,23 @@ void Guests::look_at(DomainId id) {
     if (!record || !g || !g->vmm || record->ended) return;
     if (g->vmm->gone()) {
         const auto domain = p_.spawner.find(id);
-        if (domain && domain->state == abi::DomainState::Running) reconnect(*record);
-        else ended(id, ShutdownReason::Crash, "its VMM died");
+        if (domain && domain->state == abi::DomainState::Running)
+            reconnect(*record);
+        else
+            ended(id, ShutdownReason::Crash, "its VMM died");
         return;
     }
     const VmmState& state = g->vmm->state();
-    if (state.kind == VmmState::Kind::Shutdown || state.kind == VmmState::Kind::Crashed) ended(id, reason_of(state.reason), state.message);
+    if (state.kind == VmmState::Kind::Shutdown || state.kind == VmmState::Kind::Crashed)
+        ended(id, reason_of(state.reason), state.message);
 }
 
 void Guests::ended(DomainId id, ShutdownReason reason, const std::string& message) {
     DomainRecord* record = living(id);
     const xl::DomainConfig& c = record->config;
-    xl::Action action = reason == ShutdownReason::Poweroff ? c.on_poweroff : reason == ShutdownReason::Reboot ? c.on_reboot : c.on_crash;
+    xl::Action action = reason == ShutdownReason::Poweroff ? c.on_poweroff
+                        : reason == ShutdownReason::Reboot ? c.on_reboot
+                                                           : c.on_crash;
     if (reason == ShutdownReason::Suspend) action = xl::Action::Preserve;
     if (!message.empty()) cap::log_line("dom0: " + c.name + ": " + message);
     const std::uint64_t lived = p_.loop.env().clock.ns_of_ticks(cap::read_tsc() - record->created_tsc);
@@ -171,15 +184,20 @@ void Guests::set_aside(DomainId id) {
     DomainRecord* record = living(id);
     const xl::DomainConfig config = record->config;
     record->config.name = (config.name + "-" + std::to_string(id)).substr(0, 63);
-    if (record->config.uuid) record->config.uuid->bytes[15] = static_cast<std::uint8_t>(record->config.uuid->bytes[15] ^ 0x5a ^ id);
+    if (record->config.uuid)
+        record->config.uuid->bytes[15] =
+            static_cast<std::uint8_t>(record->config.uuid->bytes[15] ^ 0x5a ^ id);
     record->ended = true;
-    if (auto ok = rename_guest_nodes(p_.store, *record); !ok) cap::log_line("dom0: " + config.name + ": xenstore: " + ok.error().sentence);
+    if (auto ok = rename_guest_nodes(p_.store, *record); !ok)
+        cap::log_line("dom0: " + config.name + ": xenstore: " + ok.error().sentence);
     p_.console.rename(id, record->config.name);
-    // The commit of the successor's beginning is this one's too: dom0's death leaves both as they were, or both done.
+    // The commit of the successor's beginning is this one's too: dom0's death leaves both as they were, or
+    // both done.
     auto successor = create_as(config, id);
     (void)commit();
     if (successor) {
-        if (auto ok = unpause(*successor); !ok) cap::log_line("dom0: " + config.name + ": " + ok.error().sentence);
+        if (auto ok = unpause(*successor); !ok)
+            cap::log_line("dom0: " + config.name + ": " + ok.error().sentence);
     } else {
         cap::log_line("dom0: " + config.name + " cannot be restarted: " + successor.error().sentence);
     }
@@ -225,7 +243,8 @@ xl::DomainInfo Guests::info(const DomainRecord& record) {
     if (!g) return out;
     out.paused = !record.ended && is_paused(record, *g);
     for (std::size_t i = 1; i < g->contexts.size(); i++)
-        if (const auto context = cap::sys::sched_read(g->contexts[i].address()); context.ok()) out.cpu_time_ns += p_.loop.env().clock.ns_of_ticks(context.r0);
+        if (const auto context = cap::sys::sched_read(g->contexts[i].address()); context.ok())
+            out.cpu_time_ns += p_.loop.env().clock.ns_of_ticks(context.r0);
     if (out.paused || out.shutdown || !g->vmm) return out;
     for (const auto& vcpu : g->vmm->state().vcpus) out.running |= vcpu.running;
     out.blocked = !out.running;

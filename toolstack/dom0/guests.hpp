@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guests: building, running and ending them. Every change of a guest's phase is in the journal before its first capability
-// operation; recover() takes up whatever the last dom0 left, in any phase.
+// The guests: building, running and ending them. Every change of a guest's phase is in the journal before its
+// first capability operation; recover() takes up whatever the last dom0 left, in any phase.
 //
 // Not re-entrant: while one operation waits for a service, what VMMs report is kept for the next attend().
 #pragma once
@@ -34,7 +34,8 @@ class Guests {
     explicit Guests(Parts parts) : p_{parts}, ledger_{parts.state, parts.journal, parts.memory} {}
 
     void recover();
-    // Deals with what happened to guests: on_poweroff and its kin, leftovers in xenstore. Cheap when nothing did.
+    // Deals with what happened to guests: on_poweroff and its kin, leftovers in xenstore. Cheap when nothing
+    // did.
     void attend();
 
     xl::Result<xl::DomainId> create(const xl::DomainConfig& config);
@@ -42,7 +43,8 @@ class Guests {
     xl::Result<void> pause(xl::DomainId id);
     xl::Result<void> unpause(xl::DomainId id);
     xl::Result<void> rename(xl::DomainId id, const std::string& name);
-    xl::Result<void> control(xl::DomainId id, const char* node, const char* feature, const std::string& value);
+    xl::Result<void> control(xl::DomainId id, const char* node, const char* feature,
+                             const std::string& value);
 
     // nullopt: it is not there (any more).
     std::optional<xl::DomainEnd> end_of(xl::DomainId id);
@@ -54,7 +56,7 @@ class Guests {
 
   private:
     struct Guest {
-        Spawner::Contexts contexts;   // main, then one per vCPU
+        Spawner::Contexts contexts;  // main, then one per vCPU
         std::unique_ptr<VmmClient> vmm;
     };
     // Keeps attend() away while an operation is under way.

@@ -12,8 +12,10 @@ namespace {
 using abi::CapEntry;
 using abi::ObjectType;
 
-constexpr const char* kTypes[] = {"Null",  "Untyped",      "CNode", "Frame",      "PageTable", "Thread",  "SchedContext", "Endpoint",    "Reply", "Notification",
-                                  "Vcpu",  "IrqHandler",   "IoPort", "IoSpace",   "IrqControl", "SchedControl", "TagControl", "Inspect", "Log"};
+constexpr const char* kTypes[] = {"Null",         "Untyped",      "CNode",    "Frame",   "PageTable",
+                                  "Thread",       "SchedContext", "Endpoint", "Reply",   "Notification",
+                                  "Vcpu",         "IrqHandler",   "IoPort",   "IoSpace", "IrqControl",
+                                  "SchedControl", "TagControl",   "Inspect",  "Log"};
 static_assert(std::size(kTypes) == abi::kObjectTypes);
 constexpr int kMaxTries = 5;
 constexpr std::size_t kMaxEntries = 200'000, kMaxLog = 1 << 20;
@@ -47,7 +49,8 @@ std::optional<std::vector<CapEntry>> read_entries(cap::CapAddr inspect) {
             if (!r.ok()) return std::nullopt;
             if (all.empty()) epoch = r.r3;
             same = same && epoch == r.r3;
-            const std::size_t before = all.size(), count = std::min<std::size_t>(r.r0, abi::kCapEntriesPerCall);
+            const std::size_t before = all.size(),
+                              count = std::min<std::size_t>(r.r0, abi::kCapEntriesPerCall);
             all.resize(before + count);
             std::memcpy(all.data() + before, cap::ipc_buffer().data, count * sizeof(CapEntry));
             cursor[0] = r.r1;
@@ -58,15 +61,19 @@ std::optional<std::vector<CapEntry>> read_entries(cap::CapAddr inspect) {
     return all;
 }
 
-std::uint64_t place(std::uint64_t container, std::uint32_t slot) { return container << 20 | slot; }
+std::uint64_t place(std::uint64_t container, std::uint32_t slot) {
+    return container << 20 | slot;
+}
 
-// A slot's number is unique in its domain: the root CNode's slots are themselves, those of further containers are numbered
-// container by container above it.
+// A slot's number is unique in its domain: the root CNode's slots are themselves, those of further containers
+// are numbered container by container above it.
 class SlotNames {
   public:
     explicit SlotNames(const std::vector<CapEntry>& all) {
         for (const CapEntry& entry : all)
-            if (entry.slot == 1 && static_cast<ObjectType>(entry.type) == ObjectType::CNode && entry.object == entry.container) ordinals_[entry.container] = 0;
+            if (entry.slot == 1 && static_cast<ObjectType>(entry.type) == ObjectType::CNode &&
+                entry.object == entry.container)
+                ordinals_[entry.container] = 0;
     }
     std::uint64_t name(const CapEntry& entry) {
         const auto [it, made] = ordinals_.try_emplace(entry.container, 0);
@@ -80,7 +87,9 @@ class SlotNames {
 
 }  // namespace
 
-xl::Result<std::vector<xl::CapabilityInfo>> list_capabilities(cap::CapAddr inspect, std::optional<xl::DomainId> domain, const DomainName& name) {
+xl::Result<std::vector<xl::CapabilityInfo>> list_capabilities(cap::CapAddr inspect,
+                                                              std::optional<xl::DomainId> domain,
+                                                              const DomainName& name) {
     const auto all = read_entries(inspect);
     if (!all) return xl::fail(xl::ErrorKind::Denied, "dom0 holds no Inspect capability.");
     std::unordered_map<std::uint64_t, std::uint64_t> object_at;
@@ -106,7 +115,9 @@ xl::Result<std::vector<xl::CapabilityInfo>> list_capabilities(cap::CapAddr inspe
         info.size = size_of(entry);
         out.push_back(std::move(info));
     }
-    std::ranges::stable_sort(out, {}, [](const xl::CapabilityInfo& c) { return std::pair{c.domain, c.slot}; });
+    std::ranges::stable_sort(out, {}, [](const xl::CapabilityInfo& c) {
+        return std::pair{c.domain, c.slot};
+    });
     return out;
 }
 
@@ -114,14 +125,18 @@ xl::Result<std::string> read_log(cap::CapAddr log, bool clear) {
     std::string text;
     for (std::uint64_t cursor = 0; text.size() < kMaxLog;) {
         const cap::Result r = cap::sys::log_read(log, cursor);
-        if (!r.ok()) return xl::fail(xl::ErrorKind::Denied, std::string{"the kernel's log cannot be read: "} + cap::describe(r.status) + ".");
+        if (!r.ok())
+            return xl::fail(xl::ErrorKind::Denied,
+                            std::string{"the kernel's log cannot be read: "} + cap::describe(r.status) + ".");
         if (r.r0 == 0) break;
-        text.append(reinterpret_cast<const char*>(cap::ipc_buffer().data), std::min<std::size_t>(r.r0, sizeof(abi::IpcBuffer::data)));
+        text.append(reinterpret_cast<const char*>(cap::ipc_buffer().data),
+                    std::min<std::size_t>(r.r0, sizeof(abi::IpcBuffer::data)));
         cursor = r.r1;
     }
     if (clear)
         if (const auto status = cap::sys::log_control(log, abi::kLogClear); status != cap::Status::Ok)
-            return xl::fail(xl::ErrorKind::Denied, std::string{"the kernel's log cannot be cleared: "} + cap::describe(status) + ".");
+            return xl::fail(xl::ErrorKind::Denied, std::string{"the kernel's log cannot be cleared: "} +
+                                                       cap::describe(status) + ".");
     return text;
 }
 

@@ -27,7 +27,8 @@ std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
 Journal::Journal(std::span<std::byte> memory) : memory_{memory}, half_{memory.size() / 2 & ~std::size_t{7}} {
     const auto first = valid(0), second = valid(1);
     if (!first && !second) {
-        damaged_ = std::ranges::any_of(memory_.first(std::min<std::size_t>(memory_.size(), 4096)), [](std::byte b) { return b != std::byte{}; });
+        damaged_ = std::ranges::any_of(memory_.first(std::min<std::size_t>(memory_.size(), 4096)),
+                                       [](std::byte b) { return b != std::byte{}; });
         return;
     }
     current_ = first && (!second || first->sequence > second->sequence) ? 0 : 1;
@@ -38,7 +39,8 @@ std::optional<Journal::Header> Journal::valid(std::size_t index) const {
     Header header;
     std::memcpy(&header, half(index), sizeof header);
     if (header.magic != kMagic || header.size > capacity()) return std::nullopt;
-    if (checksum({half(index) + sizeof header, header.size}, header.sequence) != header.checksum) return std::nullopt;
+    if (checksum({half(index) + sizeof header, header.size}, header.sequence) != header.checksum)
+        return std::nullopt;
     return header;
 }
 

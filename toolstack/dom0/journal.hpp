@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kept memory that outlives dom0: two halves, each holds one whole State with a sequence number and a checksum. A commit
-// writes the half that is not current and makes it valid with its last store: whoever dies in between leaves the other half.
+// The kept memory that outlives dom0: two halves, each holds one whole State with a sequence number and a
+// checksum. A commit writes the half that is not current and makes it valid with its last store: whoever dies
+// in between leaves the other half.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ class Journal {
     // `memory` is 8-byte aligned and zero before its first use.
     explicit Journal(std::span<std::byte> memory);
 
-    // What was committed last; nullopt in a journal that was never written. Damaged: nothing valid, but not fresh either.
+    // What was committed last; nullopt in a journal that was never written. Damaged: nothing valid, but not
+    // fresh either.
     std::optional<std::span<const std::byte>> load() const;
     bool damaged() const { return damaged_; }
 

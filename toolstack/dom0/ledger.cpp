@@ -15,7 +15,9 @@ std::uint32_t Ledger::free_id() const {
     }
 }
 
-std::expected<std::uint32_t, Ledger::Refusal> Ledger::begin(const xl::DomainConfig& config, std::uint32_t successor_of, std::uint64_t now_tsc) {
+std::expected<std::uint32_t, Ledger::Refusal> Ledger::begin(const xl::DomainConfig& config,
+                                                            std::uint32_t successor_of,
+                                                            std::uint64_t now_tsc) {
     const State before = state_;
     DomainRecord record;
     record.id = free_id();

@@ -49,11 +49,12 @@ void Link::start() {
         bell_ = std::move(*bell);
     }
     attempt_ = std::make_unique<Attempt>();
-    attempt_->thread = std::thread([attempt = attempt_.get(), connection = &connection_, bell = bell_.address()] {
-        const cap::Status status = connection->connect();
-        attempt->status.store(static_cast<std::uint32_t>(status), std::memory_order_release);
-        cap::drop(cap::sys::signal(bell));
-    });
+    attempt_->thread =
+        std::thread([attempt = attempt_.get(), connection = &connection_, bell = bell_.address()] {
+            const cap::Status status = connection->connect();
+            attempt->status.store(static_cast<std::uint32_t>(status), std::memory_order_release);
+            cap::drop(cap::sys::signal(bell));
+        });
 }
 
 void Link::finish_attempt() {
@@ -61,8 +62,10 @@ void Link::finish_attempt() {
     attempt_->thread.join();
     attempt_.reset();
     if (last_status_ != cap::Status::Ok) {
-        if (again_) retry_at_ = loop_.deadline_ms(kRetryMs);
-        else failed_ = true;
+        if (again_)
+            retry_at_ = loop_.deadline_ms(kRetryMs);
+        else
+            failed_ = true;
         return;
     }
     up_ = true;
@@ -73,13 +76,15 @@ void Link::went_down() {
     up_ = false;
     last_status_ = cap::Status::PeerGone;
     connection_.disconnect();
-    if (again_) start();
-    else failed_ = true;
+    if (again_)
+        start();
+    else
+        failed_ = true;
     if (events_.down) events_.down();
 }
 
 bool Link::poll(bool rung) {
-    if (in_poll_) return false;   // a handler waits for something else
+    if (in_poll_) return false;  // a handler waits for something else
     in_poll_ = true;
     bool happened = false;
     if (attempt_ && attempt_->status.load(std::memory_order_acquire) != kRunning) {
@@ -103,6 +108,8 @@ bool Link::poll(bool rung) {
     return happened;
 }
 
-std::string Link::why() const { return up_ ? "it is connected" : attempt_ ? "it does not answer" : cap::describe(last_status_); }
+std::string Link::why() const {
+    return up_ ? "it is connected" : attempt_ ? "it does not answer" : cap::describe(last_status_);
+}
 
 }  // namespace bulkhead::dom0

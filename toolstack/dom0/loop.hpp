@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // dom0's one event loop: channels that come back by themselves, and waiting for something to become true.
 //
-// dom0 is one thread. Connecting alone happens on a helper thread, because it is IPC without a deadline: a service that never answers
-// (or a hostile VMM) must not stop the prompt. The helper touches nothing but its Connection until it says that it is done.
+// dom0 is one thread. Connecting alone happens on a helper thread, because it is IPC without a deadline: a
+// service that never answers (or a hostile VMM) must not stop the prompt. The helper touches nothing but its
+// Connection until it says that it is done.
 #pragma once
 
 #include <atomic>
@@ -26,7 +27,9 @@ class Loop {
 
     ring::Hub& hub() { return hub_; }
     cap::Environment& env() { return hub_.env(); }
-    std::uint64_t deadline_ms(std::int64_t ms) const { return ms < 0 ? abi::kDeadlineNever : hub_.env().clock.deadline_in_ms(static_cast<std::uint64_t>(ms)); }
+    std::uint64_t deadline_ms(std::int64_t ms) const {
+        return ms < 0 ? abi::kDeadlineNever : hub_.env().clock.deadline_in_ms(static_cast<std::uint64_t>(ms));
+    }
 
     // Waits for anything at most until the deadline, and delivers what came.
     void turn(std::uint64_t deadline);
@@ -50,7 +53,7 @@ class Link {
   public:
     struct Events {
         std::function<void(std::span<const std::uint64_t>)> message;
-        std::function<void()> up;      // the channel is new: say hello, replay
+        std::function<void()> up;  // the channel is new: say hello, replay
         std::function<void()> down;
     };
     // `again`: connect anew whenever the other side went away (services); else once.
@@ -61,11 +64,12 @@ class Link {
 
     void start();
     bool up() const { return up_; }
-    bool failed() const { return failed_; }   // once: it could not connect, or went away
-    std::string why() const;                  // it is not up
+    bool failed() const { return failed_; }  // once: it could not connect, or went away
+    std::string why() const;                 // it is not up
     ring::Channel& channel() { return connection_.channel(); }
 
-    // Waits for room, at most until the deadline. false: it is not connected, or the message does not fit at all.
+    // Waits for room, at most until the deadline. false: it is not connected, or the message does not fit at
+    // all.
     template <typename Root, typename Fill>
     bool send(std::size_t words, std::uint64_t deadline, Fill&& fill) {
         for (;;) {
@@ -85,7 +89,7 @@ class Link {
     };
     static constexpr std::uint32_t kRunning = ~std::uint32_t{0};
 
-    bool poll(bool rung);    // true: something happened
+    bool poll(bool rung);  // true: something happened
     bool arm() { return !up_ || in_poll_ || connection_.channel().arm(); }
     void finish_attempt();
     void went_down();

@@ -39,7 +39,7 @@ xl::DomainInfo Machine::service_info(const SupervisedDomain& domain) {
     out.id = static_cast<xl::DomainId>(domain.tag);
     out.name = domain.tag == start_.domain_tag ? "Domain-0" : domain.name;
     out.kind = domain.tag == start_.domain_tag ? xl::DomainKind::Dom0 : xl::DomainKind::StubDomain;
-    out.running = out.kind == xl::DomainKind::Dom0;   // it answers this very question
+    out.running = out.kind == xl::DomainKind::Dom0;  // it answers this very question
     out.blocked = !out.running && domain.state == abi::DomainState::Running;
     out.dying = domain.state == abi::DomainState::Dead || domain.state == abi::DomainState::Failed;
     out.memory_kib = out.max_memory_kib = domain.memory_kib;
@@ -47,7 +47,8 @@ xl::DomainInfo Machine::service_info(const SupervisedDomain& domain) {
     out.uptime_ns = clock.ns_of_ticks(cap::read_tsc() - p_.loop.env().kernel.boot_tsc);
     if (const auto contexts = p_.spawner.contexts(domain.tag))
         for (const auto& context : *contexts)
-            if (const auto read = cap::sys::sched_read(context.address()); read.ok()) out.cpu_time_ns += clock.ns_of_ticks(read.r0);
+            if (const auto read = cap::sys::sched_read(context.address()); read.ok())
+                out.cpu_time_ns += clock.ns_of_ticks(read.r0);
     return out;
 }
 
@@ -77,10 +78,15 @@ Result<xl::DomainConfig> Machine::config(xl::DomainId domain) {
     return xl::fail(ErrorKind::NotFound, "there is no guest with this ID.");
 }
 
-// The images are what the file tree has at the configured paths; the supervisor maps them into the VMM from the boot module.
-Result<xl::DomainId> Machine::create(const xl::DomainConfig& config, std::span<const std::byte>, std::span<const std::byte>) { return guests_.create(config); }
+// The images are what the file tree has at the configured paths; the supervisor maps them into the VMM from
+// the boot module.
+Result<xl::DomainId> Machine::create(const xl::DomainConfig& config, std::span<const std::byte>,
+                                     std::span<const std::byte>) {
+    return guests_.create(config);
+}
 
-Result<std::optional<xl::DomainEnd>> Machine::wait(xl::DomainId domain, xl::WaitFor what, std::int64_t timeout_ms) {
+Result<std::optional<xl::DomainEnd>> Machine::wait(xl::DomainId domain, xl::WaitFor what,
+                                                   std::int64_t timeout_ms) {
     const std::uint64_t deadline = p_.loop.deadline_ms(timeout_ms);
     for (;;) {
         guests_.attend();
@@ -112,7 +118,8 @@ Result<xl::PhysInfo> Machine::physinfo() {
     out.nr_cpus = kernel.cpus;
     out.cores_per_socket = kernel.cpus;
     out.cpu_khz = kernel.tsc_khz;
-    const auto one = cpuid(1), extended = cpuid(0x80000001), seven = cpuid(7), thirteen = cpuid(13), advanced = cpuid(0x80000007);
+    const auto one = cpuid(1), extended = cpuid(0x80000001), seven = cpuid(7), thirteen = cpuid(13),
+               advanced = cpuid(0x80000007);
     out.hw_caps = {one[3], one[2], extended[3], extended[2], thirteen[0], seven[1], seven[2], advanced[3]};
     out.has_svm = kernel.virt_kind == 1;
     out.has_vmx = kernel.virt_kind == 2;
@@ -133,7 +140,8 @@ Result<std::vector<xl::CapabilityInfo>> Machine::capabilities(std::optional<xl::
     const auto supervised = p_.spawner.domains();
     const auto name = [&](std::uint64_t tag) -> std::string {
         if (tag == start_.domain_tag) return "Domain-0";
-        if (const DomainRecord* record = guests_.record(static_cast<xl::DomainId>(tag))) return record->config.name;
+        if (const DomainRecord* record = guests_.record(static_cast<xl::DomainId>(tag)))
+            return record->config.name;
         const auto it = std::ranges::find(supervised, tag, &SupervisedDomain::tag);
         return it == supervised.end() ? "supervisor" : it->name;
     };
@@ -157,8 +165,11 @@ Result<std::vector<xl::StubDomainInfo>> Machine::stub_domains() {
 Result<void> Machine::restart_stub_domain(const std::string& name) {
     switch (const cap::Status status = p_.spawner.restart(name)) {
         case cap::Status::Ok: return {};
-        case cap::Status::NoCapability: return xl::fail(ErrorKind::NotFound, "there is no such stub domain; `stubdom list` shows them.");
-        default: return xl::fail(ErrorKind::Other, std::string{"it could not be started again: "} + cap::describe(status) + "; `xl dmesg` tells more.");
+        case cap::Status::NoCapability:
+            return xl::fail(ErrorKind::NotFound, "there is no such stub domain; `stubdom list` shows them.");
+        default:
+            return xl::fail(ErrorKind::Other, std::string{"it could not be started again: "} +
+                                                  cap::describe(status) + "; `xl dmesg` tells more.");
     }
 }
 
@@ -169,7 +180,8 @@ void Machine::sleep_ms(std::uint64_t duration) {
 
 std::array<std::uint8_t, 16> Machine::random_bytes() {
     std::array<std::uint8_t, 16> out{};
-    if (getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size())) cap::log_line("dom0: getrandom failed");
+    if (getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size()))
+        cap::log_line("dom0: getrandom failed");
     return out;
 }
 

@@ -8,23 +8,34 @@ namespace bulkhead::dom0 {
 
 class Machine final : public xl::Backend {
   public:
-    Machine(const abi::StartInfo& start, Guests::Parts parts, Guests& guests, std::function<void(std::uint64_t)> idle)
+    Machine(const abi::StartInfo& start, Guests::Parts parts, Guests& guests,
+            std::function<void(std::uint64_t)> idle)
         : start_{start}, p_{parts}, guests_{guests}, idle_{std::move(idle)} {}
 
     xl::Result<std::vector<xl::DomainInfo>> domains() override;
     xl::Result<std::vector<xl::VcpuInfo>> vcpus(xl::DomainId domain) override;
     xl::Result<xl::DomainConfig> config(xl::DomainId domain) override;
 
-    xl::Result<xl::DomainId> create(const xl::DomainConfig& config, std::span<const std::byte> kernel, std::span<const std::byte> ramdisk) override;
+    xl::Result<xl::DomainId> create(const xl::DomainConfig& config, std::span<const std::byte> kernel,
+                                    std::span<const std::byte> ramdisk) override;
     xl::Result<void> pause(xl::DomainId domain) override { return guests_.pause(domain); }
     xl::Result<void> unpause(xl::DomainId domain) override { return guests_.unpause(domain); }
     xl::Result<void> destroy(xl::DomainId domain) override { return guests_.destroy(domain); }
-    xl::Result<void> shutdown(xl::DomainId domain) override { return guests_.control(domain, "shutdown", "feature-poweroff", "poweroff"); }
-    xl::Result<void> reboot(xl::DomainId domain) override { return guests_.control(domain, "shutdown", "feature-reboot", "reboot"); }
-    xl::Result<void> sysrq(xl::DomainId domain, char key) override { return guests_.control(domain, "sysrq", nullptr, std::string(1, key)); }
-    xl::Result<void> rename(xl::DomainId domain, const std::string& name) override { return guests_.rename(domain, name); }
+    xl::Result<void> shutdown(xl::DomainId domain) override {
+        return guests_.control(domain, "shutdown", "feature-poweroff", "poweroff");
+    }
+    xl::Result<void> reboot(xl::DomainId domain) override {
+        return guests_.control(domain, "shutdown", "feature-reboot", "reboot");
+    }
+    xl::Result<void> sysrq(xl::DomainId domain, char key) override {
+        return guests_.control(domain, "sysrq", nullptr, std::string(1, key));
+    }
+    xl::Result<void> rename(xl::DomainId domain, const std::string& name) override {
+        return guests_.rename(domain, name);
+    }
 
-    xl::Result<std::optional<xl::DomainEnd>> wait(xl::DomainId domain, xl::WaitFor what, std::int64_t timeout_ms) override;
+    xl::Result<std::optional<xl::DomainEnd>> wait(xl::DomainId domain, xl::WaitFor what,
+                                                  std::int64_t timeout_ms) override;
     xl::Result<xl::ConsoleEnd> attach_console(xl::DomainId domain) override;
 
     xl::Result<xl::PhysInfo> physinfo() override;
@@ -39,8 +50,12 @@ class Machine final : public xl::Backend {
     void sleep_ms(std::uint64_t duration) override;
     std::array<std::uint8_t, 16> random_bytes() override;
 
-    xl::Result<std::span<const std::byte>> file(std::string_view path) override { return p_.files.contents(path); }
-    xl::Result<std::vector<std::string>> list_directory(std::string_view path) override { return p_.files.list(path); }
+    xl::Result<std::span<const std::byte>> file(std::string_view path) override {
+        return p_.files.contents(path);
+    }
+    xl::Result<std::vector<std::string>> list_directory(std::string_view path) override {
+        return p_.files.list(path);
+    }
     xl::Xenstore& xenstore() override { return p_.store; }
 
   private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dom0: connects to the services, takes up what the last dom0 left, starts the guests of /etc/xen/auto, and gives the operator a prompt,
-// whatever is missing.
+// dom0: connects to the services, takes up what the last dom0 left, starts the guests of /etc/xen/auto, and
+// gives the operator a prompt, whatever is missing.
 #include <malloc.h>
 
 #include <cstdio>
@@ -43,16 +43,21 @@ std::string load_state(const abi::StartInfo& start, Journal& journal, State& sta
     const abi::NamedCap* free = cap::find_cap(start, "memory");
     memory.adopt(free ? static_cast<std::uint32_t>(free->value) : 0);
     if (!bytes && !journal.damaged()) return {};
-    memory.recover();   // nobody knows whose what was: all of it is taken back
+    memory.recover();  // nobody knows whose what was: all of it is taken back
     return "dom0: the journal is damaged; all guests were destroyed\n";
 }
 
 class Dom0 {
   public:
     Dom0(const abi::StartInfo& start, cap::Environment& env, ring::Hub& hub)
-        : start_{start}, loop_{hub}, spawner_{env, named(start, "spawn")}, files_{mapped(start, "bootfs")},
-          journal_{std::as_writable_bytes(mapped(start, "journal"))}, memory_{named(start, "kept").slot(), state_},
-          console_{loop_, named(start, "connect-console-control"), idle_}, store_{loop_, named(start, "connect-xenstore-control"), idle_},
+        : start_{start},
+          loop_{hub},
+          spawner_{env, named(start, "spawn")},
+          files_{mapped(start, "bootfs")},
+          journal_{std::as_writable_bytes(mapped(start, "journal"))},
+          memory_{named(start, "kept").slot(), state_},
+          console_{loop_, named(start, "connect-console-control"), idle_},
+          store_{loop_, named(start, "connect-xenstore-control"), idle_},
           platform_{loop_, named(start, "connect-platform-control")} {}
 
     void run() {
@@ -60,8 +65,11 @@ class Dom0 {
         store_.start();
         platform_.start();
         std::string problem = load_state(start_, journal_, state_, memory_);
-        cap::log_line(xl::format("dom0: start %u: %zu guests in the journal, %llu MiB of %llu MiB are free for guests", start_.incarnation + 1, state_.domains.size(),
-                                 static_cast<unsigned long long>(memory_.free_bytes() >> 20), static_cast<unsigned long long>(memory_.total_bytes() >> 20)));
+        cap::log_line(
+            xl::format("dom0: start %u: %zu guests in the journal, %llu MiB of %llu MiB are free for guests",
+                       start_.incarnation + 1, state_.domains.size(),
+                       static_cast<unsigned long long>(memory_.free_bytes() >> 20),
+                       static_cast<unsigned long long>(memory_.total_bytes() >> 20)));
         if (!files_.error().empty()) problem += "dom0: " + files_.error() + "\n";
         (void)loop_.until(loop_.deadline_ms(kConsoleMs), [&] { return console_.up(); });
         (void)loop_.until(loop_.deadline_ms(kServicesMs), [&] { return store_.up() && platform_.up(); });
@@ -76,19 +84,26 @@ class Dom0 {
   private:
     void greet(const std::string& problem) {
         const abi::KernelInfo& kernel = loop_.env().kernel;
-        std::string text = xl::format("Bulkhead %.64s, dom0%s. `help` lists the commands.\n", kernel.version,
-                                      start_.incarnation ? xl::format(" (start %u)", start_.incarnation + 1).c_str() : "");
+        std::string text =
+            xl::format("Bulkhead %.64s, dom0%s. `help` lists the commands.\n", kernel.version,
+                       start_.incarnation ? xl::format(" (start %u)", start_.incarnation + 1).c_str() : "");
         text += problem;
-        if (!store_.up()) text += "dom0: xenstore does not answer; guests cannot be started without it (`stubdom list`).\n";
-        if (!platform_.up()) text += "dom0: platform does not answer; there is no wall clock and no power-off (`stubdom list`).\n";
+        if (!store_.up())
+            text += "dom0: xenstore does not answer; guests cannot be started without it (`stubdom list`).\n";
+        if (!platform_.up())
+            text +=
+                "dom0: platform does not answer; there is no wall clock and no power-off (`stubdom list`).\n";
         screen_.print(text);
     }
 
-    // Of the machine's start, where the counter starts with it (an emulator's does; firmware may have set it otherwise).
+    // Of the machine's start, where the counter starts with it (an emulator's does; firmware may have set it
+    // otherwise).
     void tell_time() {
         const abi::KernelInfo& kernel = loop_.env().kernel;
-        const std::uint64_t now = cap::read_tsc(), ms = kernel.tsc_khz ? (now - kernel.boot_tsc) / kernel.tsc_khz : 0;
-        cap::log_line(xl::format("dom0: at its prompt, %llu ms after the kernel's start, tsc=%llu", static_cast<unsigned long long>(ms), static_cast<unsigned long long>(now)));
+        const std::uint64_t now = cap::read_tsc(),
+                            ms = kernel.tsc_khz ? (now - kernel.boot_tsc) / kernel.tsc_khz : 0;
+        cap::log_line(xl::format("dom0: at its prompt, %llu ms after the kernel's start, tsc=%llu",
+                                 static_cast<unsigned long long>(ms), static_cast<unsigned long long>(now)));
     }
 
     void start_guests() {
@@ -102,7 +117,9 @@ class Dom0 {
             screen_.print("dom0: starting " + xl::printable(config->name) + "\n");
             auto id = xl::build_domain(machine_, *config);
             auto running = id ? machine_.unpause(*id) : xl::Result<void>{std::unexpected(id.error())};
-            if (!running) screen_.print("dom0: " + xl::printable(config->name + ": " + running.error().sentence) + "\n");
+            if (!running)
+                screen_.print("dom0: " + xl::printable(config->name + ": " + running.error().sentence) +
+                              "\n");
         }
     }
 
@@ -128,17 +145,21 @@ class Dom0 {
 };
 
 int serve(const abi::StartInfo& start) {
-    // One heap that has from the beginning what listing all capabilities takes, and keeps it: what `caps` shows of dom0 itself then
-    // depends on what dom0 holds, not on what it did before.
+    // One heap that has from the beginning what listing all capabilities takes, and keeps it: what `caps`
+    // shows of dom0 itself then depends on what dom0 holds, not on what it did before.
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    void* volatile once = std::malloc(kHeap);   // volatile: the compiler must not see that this does nothing
+    void* volatile once = std::malloc(kHeap);  // volatile: the compiler must not see that this does nothing
     std::free(once);
     static cap::Environment env{start};
     for (const char* name : {"spawn", "kept", "journal"})
-        if (!cap::find_cap(start, name)) return cap::log_line(std::string{"dom0: the manifest must grant '"} + name + "'"), 1;
+        if (!cap::find_cap(start, name))
+            return cap::log_line(std::string{"dom0: the manifest must grant '"} + name + "'"), 1;
     auto hub = ring::Hub::create(env);
-    if (!hub) return cap::log_line(std::string{"dom0: cannot make its notification: "} + cap::describe(hub.error())), 1;
+    if (!hub)
+        return cap::log_line(std::string{"dom0: cannot make its notification: "} +
+                             cap::describe(hub.error())),
+               1;
     static Dom0 dom0{start, env, *hub};
     dom0.run();
     return 0;

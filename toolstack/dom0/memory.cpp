@@ -21,7 +21,9 @@ std::optional<std::uint32_t> Memory::take(unsigned bits) {
     auto& nodes = state_.nodes;
     std::uint32_t best = kNoSlot;
     for (std::uint32_t slot = 1; slot < nodes.size(); slot++)
-        if (nodes[slot].use == Use::Free && nodes[slot].bits >= bits && (best == kNoSlot || nodes[slot].bits < nodes[best].bits)) best = slot;
+        if (nodes[slot].use == Use::Free && nodes[slot].bits >= bits &&
+            (best == kNoSlot || nodes[slot].bits < nodes[best].bits))
+            best = slot;
     if (best == kNoSlot) return std::nullopt;
     while (nodes[best].bits > bits) {
         const auto left = empty_slot();
@@ -44,8 +46,9 @@ std::optional<std::uint32_t> Memory::empty_slot(std::uint32_t after) const {
     return std::nullopt;
 }
 
-std::optional<std::vector<std::uint32_t>> Memory::reserve(std::uint32_t domain, unsigned first_bits, std::uint64_t bytes) {
-    constexpr std::size_t kMaxChunks = 60;   // the supervisor takes 64
+std::optional<std::vector<std::uint32_t>> Memory::reserve(std::uint32_t domain, unsigned first_bits,
+                                                          std::uint64_t bytes) {
+    constexpr std::size_t kMaxChunks = 60;  // the supervisor takes 64
     const auto saved = state_.nodes;
     const auto saved_splits = to_split_.size();
     std::vector<std::uint32_t> chunks;
@@ -69,8 +72,10 @@ std::optional<std::vector<std::uint32_t>> Memory::reserve(std::uint32_t domain, 
         if (chunks.size() == kMaxChunks) return give_up();
         largest = std::min<unsigned>(largest, static_cast<unsigned>(std::bit_width(left)) - 1);
         if (largest < kMinBits) return give_up();
-        if (want(largest)) left -= std::uint64_t{1} << largest;
-        else largest--;
+        if (want(largest))
+            left -= std::uint64_t{1} << largest;
+        else
+            largest--;
     }
     return chunks;
 }
@@ -81,7 +86,8 @@ void Memory::drop_below(std::uint32_t slot) {
     while (!work.empty()) {
         const std::uint32_t at = work.back();
         work.pop_back();
-        if (state_.nodes[at].use == Use::Split) work.insert(work.end(), std::begin(state_.nodes[at].child), std::end(state_.nodes[at].child));
+        if (state_.nodes[at].use == Use::Split)
+            work.insert(work.end(), std::begin(state_.nodes[at].child), std::end(state_.nodes[at].child));
         if (at != slot) state_.nodes[at] = {};
     }
     state_.nodes[slot].use = Use::Free;
@@ -97,7 +103,9 @@ void Memory::release(const std::vector<std::uint32_t>& chunks) {
         nodes[slot].domain = 0;
         while (nodes[slot].parent != kNoSlot) {
             const std::uint32_t parent = nodes[slot].parent;
-            if (nodes[nodes[parent].child[0]].use != Use::Free || nodes[nodes[parent].child[1]].use != Use::Free) break;
+            if (nodes[nodes[parent].child[0]].use != Use::Free ||
+                nodes[nodes[parent].child[1]].use != Use::Free)
+                break;
             drop_below(parent);
             slot = parent;
         }
@@ -112,7 +120,8 @@ Status Memory::carry_out() {
     for (const std::uint32_t slot : std::exchange(to_split_, {}))
         for (const std::uint32_t child : state_.nodes[slot].child) {
             if (result != Status::Ok) break;
-            result = cap::sys::retype(address(slot), cap::ObjectType::Untyped, state_.nodes[child].bits, address(child));
+            result = cap::sys::retype(address(slot), cap::ObjectType::Untyped, state_.nodes[child].bits,
+                                      address(child));
         }
     return result;
 }

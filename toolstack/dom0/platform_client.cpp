@@ -10,7 +10,8 @@ constexpr std::int64_t kAnswerMs = 5000;
 
 }  // namespace
 
-PlatformClient::PlatformClient(Loop& loop, cap::CapAddr endpoint) : loop_{loop}, link_{loop, endpoint, {[this](auto words) { on_message(words); }, {}, {}}, true} {}
+PlatformClient::PlatformClient(Loop& loop, cap::CapAddr endpoint)
+    : loop_{loop}, link_{loop, endpoint, {[this](auto words) { on_message(words); }, {}, {}}, true} {}
 
 void PlatformClient::on_message(std::span<const std::uint64_t> words) {
     using schema::platform::Answer;
@@ -18,8 +19,10 @@ void PlatformClient::on_message(std::span<const std::uint64_t> words) {
         const auto it = answers_.find(m.getRequest());
         if (it == answers_.end()) return true;
         it->second.done = true;
-        if (m.isError()) it->second.error = std::string{m.getError().begin(), m.getError().size()};
-        else it->second.time = {m.getTime().getTsc(), m.getTime().getNanosecondsUtc()};
+        if (m.isError())
+            it->second.error = std::string{m.getError().begin(), m.getError().size()};
+        else
+            it->second.time = {m.getTime().getTsc(), m.getTime().getNanosecondsUtc()};
         return true;
     });
 }
@@ -27,7 +30,8 @@ void PlatformClient::on_message(std::span<const std::uint64_t> words) {
 xl::Result<PlatformClient::Time> PlatformClient::ask(Ask what) {
     using schema::platform::Request;
     const std::uint64_t deadline = loop_.deadline_ms(kAnswerMs);
-    if (!loop_.until(deadline, [&] { return link_.up(); })) return xl::fail(xl::ErrorKind::Gone, "the platform service cannot be reached: " + link_.why() + ".");
+    if (!loop_.until(deadline, [&] { return link_.up(); }))
+        return xl::fail(xl::ErrorKind::Gone, "the platform service cannot be reached: " + link_.why() + ".");
     const std::uint32_t request = next_request_++;
     Answer& answer = answers_[request];
     const bool sent = link_.send<Request>(16, deadline, [&](Request::Builder m) {
@@ -45,7 +49,9 @@ xl::Result<PlatformClient::Time> PlatformClient::ask(Ask what) {
     return result.time;
 }
 
-xl::Result<PlatformClient::Time> PlatformClient::time() { return ask(Ask::Time); }
+xl::Result<PlatformClient::Time> PlatformClient::time() {
+    return ask(Ask::Time);
+}
 xl::Result<void> PlatformClient::power_off() {
     const auto answer = ask(Ask::PowerOff);
     if (!answer) return std::unexpected(answer.error());

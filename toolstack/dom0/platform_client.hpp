@@ -19,7 +19,7 @@ class PlatformClient {
     bool up() const { return link_.up(); }
 
     xl::Result<Time> time();
-    xl::Result<void> power_off();   // both return only when it did not work
+    xl::Result<void> power_off();  // both return only when it did not work
     xl::Result<void> reset();
 
   private:

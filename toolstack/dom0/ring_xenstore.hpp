@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The xenstore by its channel. A request that the service's death left without an answer is sent again to the next instance;
-// watches stay there, open transactions end with Again.
+// The xenstore by its channel. A request that the service's death left without an answer is sent again to the
+// next instance; watches stay there, open transactions end with Again.
 #pragma once
 
 #include <deque>
@@ -22,8 +22,10 @@ class RingXenstore final : public xl::Xenstore {
     xl::Result<void> write(xl::TransactionId, std::string_view path, std::string_view value) override;
     xl::Result<void> remove(xl::TransactionId, std::string_view path) override;
     xl::Result<std::vector<std::string>> directory(xl::TransactionId, std::string_view path) override;
-    xl::Result<std::vector<xl::NodePermission>> permissions(xl::TransactionId, std::string_view path) override;
-    xl::Result<void> set_permissions(xl::TransactionId, std::string_view path, const std::vector<xl::NodePermission>& list) override;
+    xl::Result<std::vector<xl::NodePermission>> permissions(xl::TransactionId,
+                                                            std::string_view path) override;
+    xl::Result<void> set_permissions(xl::TransactionId, std::string_view path,
+                                     const std::vector<xl::NodePermission>& list) override;
     xl::Result<xl::TransactionId> start_transaction() override;
     xl::Result<void> end_transaction(xl::TransactionId, bool commit) override;
     xl::Result<void> watch(std::string_view path) override;

@@ -11,7 +11,8 @@ using cap::CapAddr;
 using cap::IpcResult;
 using cap::Status;
 
-IpcResult Spawner::call(SpawnCall what, std::uint64_t w0, std::uint64_t w1, std::uint64_t w2, std::uint64_t w3, unsigned words, unsigned caps) {
+IpcResult Spawner::call(SpawnCall what, std::uint64_t w0, std::uint64_t w1, std::uint64_t w2,
+                        std::uint64_t w3, unsigned words, unsigned caps) {
     const abi::MessageTag tag{static_cast<std::uint64_t>(what), words, caps};
     IpcResult answer = cap::sys::ipc_call(endpoint_, {tag, {w0, w1, w2, w3}});
     if (answer.ok()) answer.status = static_cast<Status>(answer.w[0]);
@@ -21,7 +22,8 @@ IpcResult Spawner::call(SpawnCall what, std::uint64_t w0, std::uint64_t w1, std:
 Status Spawner::begin(const abi::SpawnRequest& request) {
     std::uint64_t words[sizeof request / 8];
     std::memcpy(words, &request, sizeof request);
-    std::copy(std::begin(words) + abi::kRegisterWords, std::end(words), cap::ipc_buffer().words + abi::kRegisterWords);
+    std::copy(std::begin(words) + abi::kRegisterWords, std::end(words),
+              cap::ipc_buffer().words + abi::kRegisterWords);
     const IpcResult answer = call(SpawnCall::Begin, words[0], words[1], words[2], words[3], std::size(words));
     handle_ = answer.w[1];
     return answer.status;
@@ -34,7 +36,9 @@ Status Spawner::memory(std::span<const CapAddr> untypeds) {
     return call(SpawnCall::Memory, handle_, 0, 0, 0, 4, static_cast<unsigned>(untypeds.size())).status;
 }
 
-Status Spawner::finish() { return call(SpawnCall::Finish, handle_).status; }
+Status Spawner::finish() {
+    return call(SpawnCall::Finish, handle_).status;
+}
 
 cap::Expected<Spawner::Contexts> Spawner::contexts(std::uint64_t tag) {
     Contexts out;
@@ -56,8 +60,10 @@ cap::Expected<Spawner::Contexts> Spawner::contexts(std::uint64_t tag) {
     }
 }
 
-Status Spawner::configure(std::uint64_t tag, unsigned context, unsigned cpu, unsigned priority, unsigned weight) {
-    return call(SpawnCall::Configure, tag, context, cpu | priority << 8 | std::uint64_t{weight} << 16, 0).status;
+Status Spawner::configure(std::uint64_t tag, unsigned context, unsigned cpu, unsigned priority,
+                          unsigned weight) {
+    return call(SpawnCall::Configure, tag, context, cpu | priority << 8 | std::uint64_t{weight} << 16, 0)
+        .status;
 }
 
 cap::Expected<cap::Cap<cap::Endpoint>> Spawner::control(std::uint64_t tag) {
@@ -72,7 +78,9 @@ cap::Expected<cap::Cap<cap::Endpoint>> Spawner::control(std::uint64_t tag) {
     return endpoint;
 }
 
-void Spawner::forget(std::uint64_t tag) { (void)call(SpawnCall::Forget, tag); }
+void Spawner::forget(std::uint64_t tag) {
+    (void)call(SpawnCall::Forget, tag);
+}
 
 Status Spawner::restart(const std::string& name) {
     char text[24] = {};

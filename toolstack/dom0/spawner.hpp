@@ -17,7 +17,7 @@ struct SupervisedDomain {
     std::uint64_t tag = 0;
     abi::DomainState state = abi::DomainState::Starting;
     std::uint32_t incarnation = 0;
-    bool spawned = false;      // by dom0, of a template
+    bool spawned = false;  // by dom0, of a template
     std::uint64_t memory_kib = 0;
 };
 
@@ -28,10 +28,11 @@ class Spawner {
     Spawner(cap::Environment& env, cap::CapAddr endpoint) : env_{env}, endpoint_{endpoint} {}
 
     cap::Status begin(const abi::SpawnRequest& request);
-    cap::Status memory(std::span<const cap::CapAddr> untypeds);   // moved; at most kMessageCaps
+    cap::Status memory(std::span<const cap::CapAddr> untypeds);  // moved; at most kMessageCaps
     cap::Status finish();
-    cap::Expected<Contexts> contexts(std::uint64_t tag);          // main first, then one per vCPU
-    cap::Status configure(std::uint64_t tag, unsigned context, unsigned cpu, unsigned priority, unsigned weight);
+    cap::Expected<Contexts> contexts(std::uint64_t tag);  // main first, then one per vCPU
+    cap::Status configure(std::uint64_t tag, unsigned context, unsigned cpu, unsigned priority,
+                          unsigned weight);
     cap::Expected<cap::Cap<cap::Endpoint>> control(std::uint64_t tag);
     void forget(std::uint64_t tag);
     cap::Status restart(const std::string& name);
@@ -39,7 +40,8 @@ class Spawner {
     std::optional<SupervisedDomain> find(std::uint64_t tag);
 
   private:
-    cap::IpcResult call(abi::SpawnCall what, std::uint64_t w0 = 0, std::uint64_t w1 = 0, std::uint64_t w2 = 0, std::uint64_t w3 = 0, unsigned words = 4, unsigned caps = 0);
+    cap::IpcResult call(abi::SpawnCall what, std::uint64_t w0 = 0, std::uint64_t w1 = 0, std::uint64_t w2 = 0,
+                        std::uint64_t w3 = 0, unsigned words = 4, unsigned caps = 0);
 
     cap::Environment& env_;
     const cap::CapAddr endpoint_;

@@ -19,7 +19,8 @@ xl::CpuSet read_cpus(Reader& in) {
     std::uint64_t words[xl::CpuSet::kMaxCpus / 64] = {};
     in.raw(words, sizeof words);
     xl::CpuSet set;
-    for (std::size_t cpu = 0; cpu < xl::CpuSet::kMaxCpus; cpu++) set.bits[cpu] = words[cpu / 64] >> cpu % 64 & 1;
+    for (std::size_t cpu = 0; cpu < xl::CpuSet::kMaxCpus; cpu++)
+        set.bits[cpu] = words[cpu / 64] >> cpu % 64 & 1;
     return set;
 }
 
@@ -102,7 +103,8 @@ std::vector<std::byte> State::encode() const {
     for (std::uint32_t slot = 0; slot < nodes.size(); slot++) {
         const Node& node = nodes[slot];
         if (node.use == Use::None) continue;
-        for (const std::uint32_t value : {slot, node.parent, node.child[0], node.child[1]}) out.number(static_cast<std::uint16_t>(value));
+        for (const std::uint32_t value : {slot, node.parent, node.child[0], node.child[1]})
+            out.number(static_cast<std::uint16_t>(value));
         out.number(node.domain);
         out.number(node.use);
         out.number(node.bits);
@@ -132,7 +134,8 @@ std::optional<State> State::decode(std::span<const std::byte> bytes, std::size_t
             if (number >= slots) return std::nullopt;
         state.nodes[numbers[0]] = node;
     }
-    for (std::uint32_t left = in.count(64); left != 0 && in.ok(); left--) state.domains.push_back(read_domain(in));
+    for (std::uint32_t left = in.count(64); left != 0 && in.ok(); left--)
+        state.domains.push_back(read_domain(in));
     if (!in.done()) return std::nullopt;
     return state;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// All that dom0 must not forget when it dies: whose each piece of memory is, and which guests there are, in what phase of their
-// life. One value; the journal keeps it whole. It is written *before* the capability operations that it announces, so that a new
-// dom0 can undo what was not finished: see Memory and Guests.
+// All that dom0 must not forget when it dies: whose each piece of memory is, and which guests there are, in
+// what phase of their life. One value; the journal keeps it whole. It is written *before* the capability
+// operations that it announces, so that a new dom0 can undo what was not finished: see Memory and Guests.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@
 
 namespace bulkhead::dom0 {
 
-inline constexpr std::uint32_t kFirstGuest = 4;   // below are the services' tags
+inline constexpr std::uint32_t kFirstGuest = 4;  // below are the services' tags
 inline constexpr std::uint32_t kNoSlot = 0;
 
 // One Untyped in the kept CNode, by its slot; a node of a buddy tree.
@@ -23,24 +23,24 @@ struct Node {
     Use use = Use::None;
     std::uint8_t bits = 0;
     std::uint32_t parent = kNoSlot;
-    std::uint32_t child[2] = {};   // of a Split
-    std::uint32_t domain = 0;      // of a Used
+    std::uint32_t child[2] = {};  // of a Split
+    std::uint32_t domain = 0;     // of a Used
 };
 
 enum class Phase : std::uint8_t {
     Building,  // not finished: a new dom0 takes it apart
     Live,
-    Dying,     // being destroyed: a new dom0 goes on with that
-    Gone,      // its memory is free again; xenstore may still know it
+    Dying,  // being destroyed: a new dom0 goes on with that
+    Gone,   // its memory is free again; xenstore may still know it
 };
 
 struct DomainRecord {
     std::uint32_t id = 0;
     Phase phase = Phase::Building;
-    bool restart = false;       // Building, Dying: a domain of this configuration shall run when all is done
-    bool unpaused = false;      // it was let run once
-    bool ended = false;         // shut down or crashed, and kept (on_…=preserve)
-    std::uint8_t reason = 0;    // ShutdownReason, when ended
+    bool restart = false;     // Building, Dying: a domain of this configuration shall run when all is done
+    bool unpaused = false;    // it was let run once
+    bool ended = false;       // shut down or crashed, and kept (on_…=preserve)
+    std::uint8_t reason = 0;  // ShutdownReason, when ended
     std::uint64_t created_tsc = 0;
     std::vector<std::uint32_t> chunks;  // slots; the first holds the VMM's own objects
     xl::DomainConfig config;
@@ -48,7 +48,7 @@ struct DomainRecord {
 
 struct State {
     std::uint32_t next_domain = kFirstGuest;
-    std::vector<Node> nodes;            // index: slot
+    std::vector<Node> nodes;  // index: slot
     std::vector<DomainRecord> domains;
 
     DomainRecord* find(std::uint32_t id);

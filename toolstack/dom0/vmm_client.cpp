@@ -44,7 +44,8 @@ VmmState state_of(wire::GuestState::Reader in) {
     const auto message = in.getMessage();
     out.message = xl::printable({message.begin(), std::min<std::size_t>(message.size(), kMaxMessage)});
     for (const auto vcpu : in.getVcpus())
-        if (out.vcpus.size() < xl::DomainConfig::kMaxVcpus) out.vcpus.push_back({vcpu.getOnline(), vcpu.getBlocked(), vcpu.getRunning()});
+        if (out.vcpus.size() < xl::DomainConfig::kMaxVcpus)
+            out.vcpus.push_back({vcpu.getOnline(), vcpu.getBlocked(), vcpu.getRunning()});
     out.store_port = in.getStorePort();
     out.console_port = in.getConsolePort();
     return out;
@@ -53,8 +54,13 @@ VmmState state_of(wire::GuestState::Reader in) {
 }  // namespace
 
 VmmClient::VmmClient(Loop& loop, cap::Cap<cap::Endpoint> endpoint)
-    : loop_{loop}, endpoint_{std::move(endpoint)},
-      link_{loop, endpoint_.address(), {[this](auto words) { on_message(words); }, [this] { (void)ask_state(); }, [this] { changed_ = true; }}, false} {}
+    : loop_{loop},
+      endpoint_{std::move(endpoint)},
+      link_{loop,
+            endpoint_.address(),
+            {[this](auto words) { on_message(words); }, [this] { (void)ask_state(); },
+             [this] { changed_ = true; }},
+            false} {}
 
 void VmmClient::on_message(std::span<const std::uint64_t> words) {
     (void)ring::parse<wire::Answer>(link_.channel(), words, [&](wire::Answer::Reader m) {
@@ -65,7 +71,9 @@ void VmmClient::on_message(std::span<const std::uint64_t> words) {
         const auto it = answers_.find(m.getRequest());
         if (it == answers_.end()) return true;
         it->second.done = true;
-        if (m.isError()) it->second.error = xl::printable({m.getError().begin(), std::min<std::size_t>(m.getError().size(), kMaxMessage)});
+        if (m.isError())
+            it->second.error = xl::printable(
+                {m.getError().begin(), std::min<std::size_t>(m.getError().size(), kMaxMessage)});
         return true;
     });
 }
@@ -85,7 +93,8 @@ xl::Result<void> VmmClient::ask(std::size_t words, std::int64_t timeout_ms, Fill
     const Answer result = std::move(answers_.extract(request).mapped());
     if (result.done && result.error.empty()) return {};
     if (result.done) return xl::fail(xl::ErrorKind::Other, result.error);
-    return xl::fail(xl::ErrorKind::Gone, link_.up() ? "its VMM does not answer." : "its VMM died; `xl dmesg` may tell more.");
+    return xl::fail(xl::ErrorKind::Gone,
+                    link_.up() ? "its VMM does not answer." : "its VMM died; `xl dmesg` may tell more.");
 }
 
 xl::Result<void> VmmClient::configure(const VmmConfiguration& c, std::int64_t timeout_ms) {

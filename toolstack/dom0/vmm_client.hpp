@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dom0's channel to one VMM (schema/vmm.capnp). The VMM serves a guest and may be its guest's by now: it is asked with deadlines,
-// and what it says of its guest is shown, not trusted.
+// dom0's channel to one VMM (schema/vmm.capnp). The VMM serves a guest and may be its guest's by now: it is
+// asked with deadlines, and what it says of its guest is shown, not trusted.
 #pragma once
 
 #include <map>
@@ -15,7 +15,14 @@ namespace bulkhead::dom0 {
 
 struct VmmState {
     enum class Kind : std::uint8_t { Unknown, Idle, Paused, Running, Shutdown, Crashed } kind = Kind::Unknown;
-    enum class Reason : std::uint8_t { None, Poweroff, Reboot, Suspend, Crash, Watchdog } reason = Reason::None;
+    enum class Reason : std::uint8_t {
+        None,
+        Poweroff,
+        Reboot,
+        Suspend,
+        Crash,
+        Watchdog
+    } reason = Reason::None;
     struct Vcpu {
         bool online = false, blocked = false, running = false;
     };
@@ -44,7 +51,7 @@ class VmmClient {
     bool take_change() { return std::exchange(changed_, false); }
 
     xl::Result<void> configure(const VmmConfiguration& configuration, std::int64_t timeout_ms);
-    xl::Result<void> build(std::int64_t timeout_ms);     // the guest, paused
+    xl::Result<void> build(std::int64_t timeout_ms);  // the guest, paused
     xl::Result<void> unpause(std::int64_t timeout_ms);
     // Asks for its state, and whether an answer to that has come.
     std::uint32_t ask_state();

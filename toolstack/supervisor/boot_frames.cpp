@@ -17,7 +17,8 @@ unsigned piece_bits(uint64_t address, uint64_t bytes) {
     return std::clamp<unsigned>(std::min(by_address, by_size), abi::kPageBits, abi::kLargePageBits);
 }
 
-std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, const abi::RootInfo& root, uint32_t index) {
+std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, const abi::RootInfo& root,
+                                                        uint32_t index) {
     const abi::BootModule& module = root.boot.module[index];
     BootFrames out;
     out.size_ = module.size;
@@ -26,12 +27,15 @@ std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, c
         const abi::RootUntyped& untyped = root.untyped[i];
         if (untyped.module != index + 1) continue;
         const cap::CapAddr memory{0, abi::root::kFirstUntyped + i};
-        const uint64_t end = std::min(untyped.physical + (uint64_t{1} << untyped.size_bits), module.base + span);
+        const uint64_t end =
+            std::min(untyped.physical + (uint64_t{1} << untyped.size_bits), module.base + span);
         for (uint64_t at = untyped.physical; at < end;) {
             const unsigned bits = piece_bits(at, end - at);
             const auto slot = env.cspace.slots().allocate();
             if (!slot) return std::unexpected{cap::Status::OutOfMemory};
-            if (const auto status = cap::sys::retype(memory, abi::ObjectType::Frame, bits, *slot); status != cap::Status::Ok) return std::unexpected{status};
+            if (const auto status = cap::sys::retype(memory, abi::ObjectType::Frame, bits, *slot);
+                status != cap::Status::Ok)
+                return std::unexpected{status};
             out.blocks_.push_back({at - module.base, uint64_t{1} << bits, *slot, at});
             at += uint64_t{1} << bits;
         }
@@ -53,9 +57,13 @@ std::expected<BootFrames, cap::Status> BootFrames::open(cap::Environment& env, c
         // The original capability is kept for minting; the supervisor maps a copy.
         const auto own = env.cspace.slots().allocate();
         if (!own) return std::unexpected{cap::Status::OutOfMemory};
-        if (const auto status = cap::sys::cap_copy(*own, block.frame, abi::rights::kRead); status != cap::Status::Ok) return std::unexpected{status};
+        if (const auto status = cap::sys::cap_copy(*own, block.frame, abi::rights::kRead);
+            status != cap::Status::Ok)
+            return std::unexpected{status};
         const auto bits = static_cast<unsigned>(std::countr_zero(block.size));
-        if (const auto status = env.mapper.map_at(base + block.offset, *own, bits, abi::map::kRead, 1); status != cap::Status::Ok) return std::unexpected{status};
+        if (const auto status = env.mapper.map_at(base + block.offset, *own, bits, abi::map::kRead, 1);
+            status != cap::Status::Ok)
+            return std::unexpected{status};
     }
     out.address_ = base;
     return out;
@@ -65,7 +73,8 @@ BootFrames::Piece BootFrames::piece_at(uint64_t offset, uint64_t bytes, uint64_t
     const auto next = std::ranges::upper_bound(blocks_, offset, {}, &Block::offset);
     const Block& block = *std::prev(next);
     const uint64_t within = offset - block.offset;
-    unsigned bits = std::min(piece_bits(address, std::min(bytes, block.size - within)), piece_bits(within ? within : block.size, block.size - within));
+    unsigned bits = std::min(piece_bits(address, std::min(bytes, block.size - within)),
+                             piece_bits(within ? within : block.size, block.size - within));
     return {block.frame, within, bits};
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The boot file system: a cpio archive ("newc") in a boot module, read-only. Files are found by name; nothing is copied.
+// The boot file system: a cpio archive ("newc") in a boot module, read-only. Files are found by name; nothing
+// is copied.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 namespace bulkhead::supervisor {
 
 struct BootFile {
-    std::string_view name;   // without a leading "./" or "/"
-    uint64_t offset, size;   // in the archive, bytes
+    std::string_view name;  // without a leading "./" or "/"
+    uint64_t offset, size;  // in the archive, bytes
 };
 
 class Bootfs {
@@ -24,7 +25,9 @@ class Bootfs {
 
     std::optional<BootFile> find(std::string_view name) const;
     std::span<const BootFile> files() const { return files_; }
-    std::span<const uint8_t> contents(const BootFile& file) const { return archive_.subspan(file.offset, file.size); }
+    std::span<const uint8_t> contents(const BootFile& file) const {
+        return archive_.subspan(file.offset, file.size);
+    }
     uint64_t size() const { return archive_.size(); }
 
   private:

@@ -15,7 +15,9 @@ using cap::Status;
 
 [[noreturn]] void stop(const std::string& why) {
     cap::log_line(why + "; the machine cannot start its services. Reset it and boot with a repaired image.");
-    for (;;) cap::drop(cap::sys::wait(CapAddr{}, abi::kDeadlineNever)), cap::drop(cap::sys::thread_suspend(cap::kMainThread));
+    for (;;)
+        cap::drop(cap::sys::wait(CapAddr{}, abi::kDeadlineNever)),
+            cap::drop(cap::sys::thread_suspend(cap::kMainThread));
 }
 
 std::optional<uint32_t> module_index(const abi::RootInfo& root, const char* name) {
@@ -28,16 +30,20 @@ BootFrames open_module(cap::Environment& env, const abi::RootInfo& root, const c
     const auto index = module_index(root, name);
     if (!index) stop(std::string{"supervisor: the boot module '"} + name + "' is missing");
     auto frames = BootFrames::open(env, root, *index);
-    if (!frames) stop(std::string{"supervisor: the boot module '"} + name + "' cannot be mapped: " + cap::describe(frames.error()));
+    if (!frames)
+        stop(std::string{"supervisor: the boot module '"} + name +
+             "' cannot be mapped: " + cap::describe(frames.error()));
     return std::move(*frames);
 }
 
 CapAddr new_object(cap::Environment& env, abi::ObjectType type, uint64_t size, const char* what) {
-    auto memory = env.memory.untyped(abi::kPageBits > size + 6 ? abi::kPageBits : static_cast<unsigned>(size) + 7);
+    auto memory =
+        env.memory.untyped(abi::kPageBits > size + 6 ? abi::kPageBits : static_cast<unsigned>(size) + 7);
     const auto slot = env.cspace.slots().allocate();
     if (!memory || !slot) stop(std::string{"supervisor: no memory for "} + what);
-    if (const Status status = cap::sys::retype(memory->address(), type, size, *slot); status != Status::Ok) stop(std::string{"supervisor: cannot make "} + what + ": " + cap::describe(status));
-    static std::vector<cap::Cap<cap::Untyped>> forever;   // what is made here lives as long as the machine
+    if (const Status status = cap::sys::retype(memory->address(), type, size, *slot); status != Status::Ok)
+        stop(std::string{"supervisor: cannot make "} + what + ": " + cap::describe(status));
+    static std::vector<cap::Cap<cap::Untyped>> forever;  // what is made here lives as long as the machine
     forever.push_back(std::move(*memory));
     return *slot;
 }
@@ -46,40 +52,58 @@ CapAddr new_object(cap::Environment& env, abi::ObjectType type, uint64_t size, c
 void claim_irq(Stock& stock, uint32_t isa) {
     uint32_t gsi = isa, flags = abi::kIrqEdge;
     for (uint32_t i = 0; i < stock.root.boot.overrides; i++)
-        if (stock.root.boot.irq_override[i].source == isa) gsi = stock.root.boot.irq_override[i].gsi, flags = stock.root.boot.irq_override[i].flags;
+        if (stock.root.boot.irq_override[i].source == isa)
+            gsi = stock.root.boot.irq_override[i].gsi, flags = stock.root.boot.irq_override[i].flags;
     const auto slot = stock.env.cspace.slots().allocate();
     if (!slot) stop("supervisor: has no free slots");
     const Status status = cap::sys::irq_claim(CapAddr{0, abi::root::kIrqControl}, gsi, flags, *slot);
-    if (status == Status::Ok) stock.irqs.emplace_back(isa, *slot);
-    else cap::log_line("supervisor: interrupt " + std::to_string(isa) + " cannot be claimed: " + cap::describe(status));
+    if (status == Status::Ok)
+        stock.irqs.emplace_back(isa, *slot);
+    else
+        cap::log_line("supervisor: interrupt " + std::to_string(isa) +
+                      " cannot be claimed: " + cap::describe(status));
 }
 
 // What services share or keep: endpoints that outlive them, interrupts, CNodes, the machine's free memory.
 void stock_up(Stock& stock) {
     for (const DomainSpec& spec : stock.manifest.services) {
-        if (!spec.accepts.empty()) stock.endpoints.emplace_back(spec.accepts, new_object(stock.env, abi::ObjectType::Endpoint, 0, "an endpoint"));
+        if (!spec.accepts.empty())
+            stock.endpoints.emplace_back(spec.accepts,
+                                         new_object(stock.env, abi::ObjectType::Endpoint, 0, "an endpoint"));
         for (const Grant& grant : spec.grants) {
             if (grant.type == GrantType::IsaIrq) claim_irq(stock, grant.first);
-            if (grant.type == GrantType::KeepCNode) stock.held.emplace_back(spec.name + "/" + grant.name, new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode"));
+            if (grant.type == GrantType::KeepCNode)
+                stock.held.emplace_back(
+                    spec.name + "/" + grant.name,
+                    new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode"));
         }
     }
 }
 
-constexpr uint64_t kOwnReserve = 8 << 20;   // for the supervisor's own growth
+constexpr uint64_t kOwnReserve = 8 << 20;  // for the supervisor's own growth
 
-// All free memory that the services do not need goes to the kept CNode of the domain with "free-memory", slots 1, 2, …
+// All free memory that the services do not need goes to the kept CNode of the domain with "free-memory",
+// slots 1, 2, …
 void give_free_memory(Stock& stock, uint64_t keep_bytes) {
     for (const DomainSpec& spec : stock.manifest.services)
         for (const Grant& grant : spec.grants) {
             if (grant.type != GrantType::FreeMemory) continue;
-            const auto held = std::ranges::find_if(stock.held, [&](const auto& h) { return h.first.starts_with(spec.name + "/"); });
-            if (held == stock.held.end()) stop("supervisor: manifest: /services/" + spec.name + "/" + grant.name + ": needs a keep-cnode beside it");
+            const auto held = std::ranges::find_if(
+                stock.held, [&](const auto& h) { return h.first.starts_with(spec.name + "/"); });
+            if (held == stock.held.end())
+                stop("supervisor: manifest: /services/" + spec.name + "/" + grant.name +
+                     ": needs a keep-cnode beside it");
             for (unsigned bits = 40; bits >= abi::kLargePageBits; bits--)
-                while (stock.env.memory.free_bytes() >= keep_bytes + (uint64_t{1} << bits) && stock.free_untypeds < 200) {
+                while (stock.env.memory.free_bytes() >= keep_bytes + (uint64_t{1} << bits) &&
+                       stock.free_untypeds < 200) {
                     auto chunk = stock.env.memory.untyped(bits);
                     if (!chunk) break;
-                    if (const Status status = cap::sys::retype(chunk->address(), abi::ObjectType::Untyped, bits, CapAddr{held->second.slot(), uint32_t{stock.free_untypeds + 1}}); status != Status::Ok)
-                        stop(std::string{"supervisor: cannot hand over free memory: "} + cap::describe(status));
+                    if (const Status status =
+                            cap::sys::retype(chunk->address(), abi::ObjectType::Untyped, bits,
+                                             CapAddr{held->second.slot(), uint32_t{stock.free_untypeds + 1}});
+                        status != Status::Ok)
+                        stop(std::string{"supervisor: cannot hand over free memory: "} +
+                             cap::describe(status));
                     static std::vector<cap::Cap<cap::Untyped>> forever;
                     forever.push_back(std::move(*chunk));
                     stock.free_untypeds++;
@@ -95,7 +119,8 @@ int main() {
     using namespace bulkhead::supervisor;
     const abi::StartInfo* start = cap::start_info();
     if (!start) {
-        std::fputs("supervisor: this program is Bulkhead's root task; it runs on Bulkhead's kernel only\n", stderr);
+        std::fputs("supervisor: this program is Bulkhead's root task; it runs on Bulkhead's kernel only\n",
+                   stderr);
         return 1;
     }
     static cap::Environment env{*start};
@@ -103,16 +128,30 @@ int main() {
     if (!info) stop("supervisor: the kernel did not say where its RootInfo is");
     const auto& root = *reinterpret_cast<const abi::RootInfo*>(info->mapped.base);
     for (uint32_t i = 0; i < root.untypeds; i++)
-        if (root.untyped[i].device == 0 && root.untyped[i].size_bits >= abi::kPageBits) env.memory.add(cap::CapAddr{0, abi::root::kFirstUntyped + i});
+        if (root.untyped[i].device == 0 && root.untyped[i].size_bits >= abi::kPageBits)
+            env.memory.add(cap::CapAddr{0, abi::root::kFirstUntyped + i});
 
-    static const BootFrames manifest_frames = open_module(env, root, "manifest"), bootfs_frames = open_module(env, root, "bootfs"), blob_frames = open_module(env, root, "blob");
+    static const BootFrames manifest_frames = open_module(env, root, "manifest"),
+                            bootfs_frames = open_module(env, root, "bootfs"),
+                            blob_frames = open_module(env, root, "blob");
     static auto manifest = parse_manifest(manifest_frames.bytes());
     if (!manifest) stop(manifest.error());
     static auto bootfs = Bootfs::open(bootfs_frames.bytes());
     if (!bootfs) stop(bootfs.error());
     auto blob = parse_image(blob_frames.bytes());
     if (!blob) stop("supervisor: the boot module 'blob': " + blob.error());
-    static Stock stock{env, root, *manifest, *bootfs, bootfs_frames, blob_frames, *blob, new_object(env, abi::ObjectType::Endpoint, 0, "its mailbox"), {}, {}, {}, 0};
+    static Stock stock{env,
+                       root,
+                       *manifest,
+                       *bootfs,
+                       bootfs_frames,
+                       blob_frames,
+                       *blob,
+                       new_object(env, abi::ObjectType::Endpoint, 0, "its mailbox"),
+                       {},
+                       {},
+                       {},
+                       0};
     stock_up(stock);
     auto self = Supervisor::create(stock);
     if (!self) stop(self.error());

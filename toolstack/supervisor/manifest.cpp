@@ -19,13 +19,17 @@ struct TypeName {
     std::string_view name;
     GrantType type;
 };
-constexpr std::array kTypes{
-    TypeName{"ports", GrantType::Ports},          TypeName{"isa-irq", GrantType::IsaIrq},
-    TypeName{"acpi-power", GrantType::AcpiPower}, TypeName{"acpi-reset", GrantType::AcpiReset},
-    TypeName{"log", GrantType::Log},              TypeName{"inspect", GrantType::Inspect},
-    TypeName{"keep", GrantType::Keep},            TypeName{"keep-cnode", GrantType::KeepCNode},
-    TypeName{"bootfs", GrantType::Bootfs},        TypeName{"spawn", GrantType::Spawn},
-    TypeName{"free-memory", GrantType::FreeMemory}};
+constexpr std::array kTypes{TypeName{"ports", GrantType::Ports},
+                            TypeName{"isa-irq", GrantType::IsaIrq},
+                            TypeName{"acpi-power", GrantType::AcpiPower},
+                            TypeName{"acpi-reset", GrantType::AcpiReset},
+                            TypeName{"log", GrantType::Log},
+                            TypeName{"inspect", GrantType::Inspect},
+                            TypeName{"keep", GrantType::Keep},
+                            TypeName{"keep-cnode", GrantType::KeepCNode},
+                            TypeName{"bootfs", GrantType::Bootfs},
+                            TypeName{"spawn", GrantType::Spawn},
+                            TypeName{"free-memory", GrantType::FreeMemory}};
 
 bool is_name(std::string_view text) {
     return !text.empty() && text.size() <= kMaxName && std::ranges::all_of(text, [](char c) {
@@ -46,12 +50,15 @@ class Node {
         const char* text = fdt_get_name(fdt_, offset_, &length);
         return text ? std::string(text, static_cast<size_t>(length)) : std::string{};
     }
-    Failure fail(std::string_view why) const { return Failure{"manifest: " + path_ + ": " + std::string{why}}; }
+    Failure fail(std::string_view why) const {
+        return Failure{"manifest: " + path_ + ": " + std::string{why}};
+    }
     void reject(std::string_view why) {
         if (error_.empty()) error_ = fail(why).error();
     }
 
-    uint32_t number(const char* property, uint32_t low, uint32_t high, std::optional<uint32_t> otherwise = std::nullopt) {
+    uint32_t number(const char* property, uint32_t low, uint32_t high,
+                    std::optional<uint32_t> otherwise = std::nullopt) {
         int length = 0;
         const void* data = get(property, &length);
         if (!data) {
@@ -66,7 +73,8 @@ class Node {
         std::memcpy(&raw, data, 4);
         const uint32_t value = fdt32_to_cpu(raw);
         if (value < low || value > high)
-            reject(std::string{property} + ": " + std::to_string(value) + " is outside " + std::to_string(low) + ".." + std::to_string(high));
+            reject(std::string{property} + ": " + std::to_string(value) + " is outside " +
+                   std::to_string(low) + ".." + std::to_string(high));
         return value;
     }
 
@@ -79,7 +87,8 @@ class Node {
             reject(std::string{property} + ": must be text");
             return out;
         }
-        for (const char *at = data, *end = data + length; at < end; at += std::strlen(at) + 1) out.emplace_back(at);
+        for (const char *at = data, *end = data + length; at < end; at += std::strlen(at) + 1)
+            out.emplace_back(at);
         return out;
     }
 
@@ -97,7 +106,8 @@ class Node {
             const char* name = nullptr;
             if (!fdt_getprop_by_offset(fdt_, property, &name, nullptr) || ++seen > kMaxProperties)
                 return fail("properties cannot be read");
-            if (std::ranges::find(asked_, name) == asked_.end()) reject(std::string{name} + ": unknown property");
+            if (std::ranges::find(asked_, name) == asked_.end())
+                reject(std::string{name} + ": unknown property");
         }
         if (!error_.empty()) return Failure{error_};
         return {};
@@ -153,11 +163,13 @@ std::expected<DomainSpec, std::string> parse_domain(const void* fdt, int offset,
     spec.period_us = node.number("period-us", 0, 10'000'000, 0);
     if (spec.budget_us > spec.period_us) return node.fail("budget-us: is larger than period-us");
     spec.accepts = node.text("accepts", false);
-    if (!spec.accepts.empty() && (!is_name(spec.accepts) || spec.accepts.size() > 15)) return node.fail("accepts: a name is 1 to 15 of a-z 0-9 - _");
+    if (!spec.accepts.empty() && (!is_name(spec.accepts) || spec.accepts.size() > 15))
+        return node.fail("accepts: a name is 1 to 15 of a-z 0-9 - _");
     for (std::string& target : node.strings("connects")) {
         const size_t colon = target.find(':');
         const bool control = colon != std::string::npos;
-        if (control && target.substr(colon) != ":control") return node.fail("connects: unknown role in '" + target + "' (known: control)");
+        if (control && target.substr(colon) != ":control")
+            return node.fail("connects: unknown role in '" + target + "' (known: control)");
         if (control) target.resize(colon);
         spec.connects.push_back({std::move(target), control});
     }
@@ -173,14 +185,16 @@ std::expected<DomainSpec, std::string> parse_domain(const void* fdt, int offset,
     fdt_for_each_subnode(child, fdt, offset) {
         auto grant = parse_grant(fdt, child);
         if (!grant) return Failure{grant.error()};
-        if (std::ranges::find(spec.grants, grant->name, &Grant::name) != spec.grants.end()) return node.fail(grant->name + ": is granted twice");
+        if (std::ranges::find(spec.grants, grant->name, &Grant::name) != spec.grants.end())
+            return node.fail(grant->name + ": is granted twice");
         if (spec.grants.size() == kMaxGrants) return node.fail("more than 24 grants");
         spec.grants.push_back(std::move(*grant));
     }
     return spec;
 }
 
-std::expected<std::vector<DomainSpec>, std::string> parse_domains(const void* fdt, const char* path, bool templates) {
+std::expected<std::vector<DomainSpec>, std::string> parse_domains(const void* fdt, const char* path,
+                                                                  bool templates) {
     std::vector<DomainSpec> out;
     const int parent = fdt_path_offset(fdt, path);
     if (parent < 0) return Failure{std::string{"manifest: "} + path + ": is missing"};
@@ -196,28 +210,35 @@ std::expected<std::vector<DomainSpec>, std::string> parse_domains(const void* fd
     return out;
 }
 
-std::string where(const DomainSpec& spec, bool is_template) { return "manifest: /" + std::string{is_template ? "templates/" : "services/"} + spec.name; }
+std::string where(const DomainSpec& spec, bool is_template) {
+    return "manifest: /" + std::string{is_template ? "templates/" : "services/"} + spec.name;
+}
 
 // Grants of a service that cannot be shared, or need another beside them.
 std::expected<void, std::string> check_grants(const Manifest& manifest) {
     std::map<std::pair<GrantType, uint32_t>, std::string> once;
     for (const auto& spec : manifest.services)
         for (const auto& grant : spec.grants) {
-            const auto fail = [&](const std::string& why) { return Failure{where(spec, false) + "/" + grant.name + ": " + why}; };
-            if (grant.type == GrantType::FreeMemory && std::ranges::find(spec.grants, GrantType::KeepCNode, &Grant::type) == spec.grants.end())
+            const auto fail = [&](const std::string& why) {
+                return Failure{where(spec, false) + "/" + grant.name + ": " + why};
+            };
+            if (grant.type == GrantType::FreeMemory &&
+                std::ranges::find(spec.grants, GrantType::KeepCNode, &Grant::type) == spec.grants.end())
                 return fail("needs a keep-cnode beside it");
-            if (grant.type != GrantType::Spawn && grant.type != GrantType::FreeMemory && grant.type != GrantType::IsaIrq) continue;
+            if (grant.type != GrantType::Spawn && grant.type != GrantType::FreeMemory &&
+                grant.type != GrantType::IsaIrq)
+                continue;
             const auto [holder, first] = once.emplace(std::pair{grant.type, grant.first}, spec.name);
             if (!first) return fail("is granted to /services/" + holder->second + " already");
         }
     for (const auto& spec : manifest.templates)
-        for (const auto& grant : spec.grants)
-            switch (grant.type) {
+        for (const auto& grant : spec.grants) switch (grant.type) {
                 case GrantType::IsaIrq:
                 case GrantType::Keep:
                 case GrantType::KeepCNode:
                 case GrantType::Spawn:
-                case GrantType::FreeMemory: return Failure{where(spec, true) + "/" + grant.name + ": only a service can have this"};
+                case GrantType::FreeMemory:
+                    return Failure{where(spec, true) + "/" + grant.name + ": only a service can have this"};
                 default: break;
             }
     return {};
@@ -229,18 +250,26 @@ std::expected<void, std::string> check_whole(const Manifest& manifest) {
         for (const auto& other : manifest.services) {
             if (&other == &spec) break;
             if (other.name == spec.name) return Failure{where(spec, false) + ": the name is used twice"};
-            if (other.tag == spec.tag) return Failure{where(spec, false) + ": tag: " + std::to_string(spec.tag) + " is used by /services/" + other.name + " too"};
-            if (!spec.accepts.empty() && other.accepts == spec.accepts) return Failure{where(spec, false) + ": accepts: '" + spec.accepts + "' is accepted by /services/" + other.name + " too"};
+            if (other.tag == spec.tag)
+                return Failure{where(spec, false) + ": tag: " + std::to_string(spec.tag) +
+                               " is used by /services/" + other.name + " too"};
+            if (!spec.accepts.empty() && other.accepts == spec.accepts)
+                return Failure{where(spec, false) + ": accepts: '" + spec.accepts +
+                               "' is accepted by /services/" + other.name + " too"};
         }
     for (const auto& spec : manifest.templates) {
         const auto service = std::ranges::find(manifest.services, spec.accepts, &DomainSpec::accepts);
-        if (!spec.accepts.empty() && service != manifest.services.end()) return Failure{where(spec, true) + ": accepts: '" + spec.accepts + "' is accepted by /services/" + service->name};
+        if (!spec.accepts.empty() && service != manifest.services.end())
+            return Failure{where(spec, true) + ": accepts: '" + spec.accepts + "' is accepted by /services/" +
+                           service->name};
     }
     for (const auto* list : {&manifest.services, &manifest.templates})
         for (const auto& spec : *list)
             for (const auto& target : spec.connects)
-                if (std::ranges::find(manifest.services, target.service, &DomainSpec::accepts) == manifest.services.end())
-                    return Failure{where(spec, list == &manifest.templates) + ": connects: no service accepts '" + target.service + "'"};
+                if (std::ranges::find(manifest.services, target.service, &DomainSpec::accepts) ==
+                    manifest.services.end())
+                    return Failure{where(spec, list == &manifest.templates) +
+                                   ": connects: no service accepts '" + target.service + "'"};
     return check_grants(manifest);
 }
 
@@ -260,7 +289,8 @@ std::expected<Manifest, std::string> parse_manifest(std::span<const uint8_t> dtb
     int child;
     fdt_for_each_subnode(child, dtb.data(), 0) {
         const std::string_view name = fdt_get_name(dtb.data(), child, nullptr);
-        if (name != "services" && name != "templates") return Failure{"manifest: /" + std::string{name} + ": unknown node"};
+        if (name != "services" && name != "templates")
+            return Failure{"manifest: /" + std::string{name} + ": unknown node"};
     }
     Manifest manifest;
     auto services = parse_domains(dtb.data(), "/services", false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What dom0 may ask for. dom0 is not trusted: everything it says is checked, and it never gets a capability to a CNode, a
-// thread, an address space or a frame of the domain that it asked for.
+// What dom0 may ask for. dom0 is not trusted: everything it says is checked, and it never gets a capability
+// to a CNode, a thread, an address space or a frame of the domain that it asked for.
 #include <algorithm>
 #include <cstring>
 
@@ -23,7 +23,8 @@ template <typename T>
 T words_of(const IpcResult& message, size_t skip = 0) {
     uint64_t words[abi::kMessageWords] = {};
     std::copy_n(message.w, abi::kRegisterWords, words);
-    for (size_t i = abi::kRegisterWords; i < message.tag.words() && i < abi::kMessageWords; i++) words[i] = cap::ipc_buffer().words[i];
+    for (size_t i = abi::kRegisterWords; i < message.tag.words() && i < abi::kMessageWords; i++)
+        words[i] = cap::ipc_buffer().words[i];
     T value;
     static_assert(sizeof value <= sizeof words - 64);
     std::memcpy(&value, words + skip, sizeof value);
@@ -31,11 +32,14 @@ T words_of(const IpcResult& message, size_t skip = 0) {
 }
 
 template <size_t N>
-std::string text_of(const char (&field)[N]) { return {field, strnlen(field, N)}; }
+std::string text_of(const char (&field)[N]) {
+    return {field, strnlen(field, N)};
+}
 
 bool is_domain_name(const std::string& name) {
     return !name.empty() && name.size() < 32 && std::ranges::all_of(name, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("-_.:+", c);
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::strchr("-_.:+", c);
     });
 }
 
@@ -73,12 +77,21 @@ Supervisor::Answer Supervisor::spawn_begin(const IpcResult& message) {
     pending.spec = stock_.manifest.find_template(text_of(request.template_name));
     pending.name = text_of(request.name);
     pending.tag = request.tag;
-    if (!pending.spec || !is_domain_name(pending.name) || request.tag == 0 || request.tag > kMaxTag) return {Status::BadArgument};
+    if (!pending.spec || !is_domain_name(pending.name) || request.tag == 0 || request.tag > kMaxTag)
+        return {Status::BadArgument};
     if (find(request.tag)) return {Status::Busy};
-    if (std::ranges::count_if(domains_, [](const auto& d) { return d != nullptr; }) >= static_cast<long>(kMaxDomains)) return {Status::OutOfMemory};
-    if (request.vcpus < 1 || request.vcpus > pending.spec->vcpus_max || request.weight < 1 || request.weight > 65535) return {Status::BadArgument};
-    auto inside = [&](uint64_t offset, uint64_t size) { return offset <= stock_.bootfs.size() && size <= stock_.bootfs.size() - offset; };
-    if (!inside(request.kernel_offset, request.kernel_size) || !inside(request.ramdisk_offset, request.ramdisk_size)) return {Status::BadArgument};
+    if (std::ranges::count_if(domains_, [](const auto& d) { return d != nullptr; }) >=
+        static_cast<long>(kMaxDomains))
+        return {Status::OutOfMemory};
+    if (request.vcpus < 1 || request.vcpus > pending.spec->vcpus_max || request.weight < 1 ||
+        request.weight > 65535)
+        return {Status::BadArgument};
+    auto inside = [&](uint64_t offset, uint64_t size) {
+        return offset <= stock_.bootfs.size() && size <= stock_.bootfs.size() - offset;
+    };
+    if (!inside(request.kernel_offset, request.kernel_size) ||
+        !inside(request.ramdisk_offset, request.ramdisk_size))
+        return {Status::BadArgument};
     pending.extras.vcpus = request.vcpus;
     pending.extras.weight = request.weight;
     std::ranges::copy(request.vcpu_cpu, pending.extras.vcpu_cpu);
@@ -99,7 +112,8 @@ Supervisor::Answer Supervisor::spawn_memory(uint64_t handle) {
         if (state.device || pending_->chunks.size() == kMaxChunks) return {Status::BadArgument};
         if (pending_->chunks.empty() && state.size_bits < kMinFirstChunkBits) return {Status::OutOfMemory};
         // Whoever handed this over may have made something of it: undo that first.
-        if (const Status status = cap::sys::cap_revoke(receive_slots_[i]); status != Status::Ok) return {status};
+        if (const Status status = cap::sys::cap_revoke(receive_slots_[i]); status != Status::Ok)
+            return {status};
         const auto slot = stock_.env.cspace.slots().allocate();
         if (!slot) return {Status::OutOfMemory};
         if (const Status status = cap::sys::cap_move(*slot, receive_slots_[i]); status != Status::Ok) {
@@ -121,7 +135,8 @@ Supervisor::Answer Supervisor::spawn_finish(uint64_t handle) {
     domain.tag = pending_->tag;
     domain.chunks = pending_->chunks;
     for (const CapAddr chunk : domain.chunks)
-        if (const auto state = cap::sys::untyped_info(chunk); state.ok()) domain.memory_bytes += uint64_t{1} << state.size_bits;
+        if (const auto state = cap::sys::untyped_info(chunk); state.ok())
+            domain.memory_bytes += uint64_t{1} << state.size_bits;
     const BuildResult built = build_domain(stock_, domain, index, pending_->extras);
     if (!built) {
         cap::log_line(built.error());
@@ -137,7 +152,8 @@ Supervisor::Answer Supervisor::spawn_sched(uint64_t tag, uint64_t first) {
     const Domain* domain = find(tag);
     if (!domain) return {Status::NoCapability};
     Answer answer{Status::Ok, domain->contexts.size()};
-    for (uint64_t i = first; i < domain->contexts.size() && answer.caps < abi::kMessageCaps; i++) cap::ipc_buffer().caps[answer.caps++] = domain->contexts[i];
+    for (uint64_t i = first; i < domain->contexts.size() && answer.caps < abi::kMessageCaps; i++)
+        cap::ipc_buffer().caps[answer.caps++] = domain->contexts[i];
     cap::ipc_buffer().move = 0;
     return answer;
 }
@@ -165,7 +181,10 @@ Supervisor::Answer Supervisor::spawn_forget(uint64_t tag) {
 }
 
 Supervisor::Answer Supervisor::spawn_restart(const IpcResult& message) {
-    struct Name { uint64_t unused; char text[24]; };
+    struct Name {
+        uint64_t unused;
+        char text[24];
+    };
     const std::string name = text_of(words_of<Name>(message).text);
     for (uint32_t i = 0; i < domains_.size(); i++) {
         Domain* domain = domains_[i].get();
@@ -183,7 +202,10 @@ Supervisor::Answer Supervisor::spawn_restart(const IpcResult& message) {
 Supervisor::Answer Supervisor::list_domain(uint64_t index) {
     for (const auto& domain : domains_) {
         if (!domain || index-- != 0) continue;
-        Answer answer{Status::Ok, domain->tag, static_cast<uint64_t>(domain->state) | uint64_t{domain->incarnation & 0xffffff} << 8 | uint64_t{!domain->own_memory} << 32, domain->memory_bytes / 1024};
+        Answer answer{Status::Ok, domain->tag,
+                      static_cast<uint64_t>(domain->state) | uint64_t{domain->incarnation & 0xffffff} << 8 |
+                          uint64_t{!domain->own_memory} << 32,
+                      domain->memory_bytes / 1024};
         char name[32] = {};
         std::memcpy(name, domain->name.data(), std::min(domain->name.size(), sizeof name - 1));
         std::memcpy(&cap::ipc_buffer().words[4], name, sizeof name);
@@ -196,11 +218,16 @@ Supervisor::Answer Supervisor::list_domain(uint64_t index) {
 Supervisor::Answer Supervisor::configure(const IpcResult& message) {
     const Domain* domain = find(message.w[0]);
     if (!domain || message.w[1] >= domain->contexts.size()) return {Status::NoCapability};
-    const auto cpu = static_cast<uint32_t>(message.w[2] & 0xff), priority = static_cast<uint32_t>(message.w[2] >> 8 & 0xff), weight = static_cast<uint32_t>(message.w[2] >> 16 & 0xffff);
-    const uint32_t highest = message.w[1] == 0 || domain->own_memory ? domain->spec->priority : domain->spec->vcpu_priority;
-    if (message.w[1] == 0 && cpu != domain->spec->cpu % stock_.env.kernel.cpus) return {Status::BadArgument};  // it could not call services from elsewhere
+    const auto cpu = static_cast<uint32_t>(message.w[2] & 0xff),
+               priority = static_cast<uint32_t>(message.w[2] >> 8 & 0xff),
+               weight = static_cast<uint32_t>(message.w[2] >> 16 & 0xffff);
+    const uint32_t highest =
+        message.w[1] == 0 || domain->own_memory ? domain->spec->priority : domain->spec->vcpu_priority;
+    if (message.w[1] == 0 && cpu != domain->spec->cpu % stock_.env.kernel.cpus)
+        return {Status::BadArgument};  // it could not call services from elsewhere
     if (cpu >= stock_.env.kernel.cpus || priority > highest || weight == 0) return {Status::BadArgument};
-    return {cap::sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, domain->contexts[message.w[1]], cpu, priority, weight, message.w[3])};
+    return {cap::sys::sched_configure(CapAddr{0, abi::root::kSchedControl}, domain->contexts[message.w[1]],
+                                      cpu, priority, weight, message.w[3])};
 }
 
 }  // namespace bulkhead::supervisor

@@ -16,7 +16,8 @@ StartPage::StartPage(std::string_view name, uint64_t tag, uint32_t incarnation) 
     std::memcpy(info_.name, name.data(), std::min(name.size(), sizeof info_.name - 1));
 }
 
-bool StartPage::add(std::string_view name, uint32_t slot, abi::ObjectType type, uint64_t value, abi::AddressRange mapped) {
+bool StartPage::add(std::string_view name, uint32_t slot, abi::ObjectType type, uint64_t value,
+                    abi::AddressRange mapped) {
     if (info_.caps == std::size(info_.cap) || name.size() > sizeof info_.cap[0].name) return false;
     abi::NamedCap& cap = info_.cap[info_.caps++];
     std::memcpy(cap.name, name.data(), name.size());
@@ -28,7 +29,8 @@ bool StartPage::add(std::string_view name, uint32_t slot, abi::ObjectType type, 
 }
 
 uint64_t write_stack(std::span<std::byte> stack, uint64_t top, const StackInputs& in) {
-    static constexpr std::string_view kTunables = "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
+    static constexpr std::string_view kTunables =
+        "GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=1048576";
     uint64_t at = top;
     auto put = [&](const void* data, size_t bytes) {
         at -= bytes;
@@ -40,13 +42,36 @@ uint64_t write_stack(std::span<std::byte> stack, uint64_t top, const StackInputs
         put(zero, 1);
         return put(text.data(), text.size());
     };
-    const uint64_t argv0 = put_text(in.argv0), tunables = put_text(kTunables), random = put(in.random, sizeof in.random);
+    const uint64_t argv0 = put_text(in.argv0), tunables = put_text(kTunables),
+                   random = put(in.random, sizeof in.random);
 
-    const uint64_t words[] = {
-        1, argv0, 0, tunables, 0,
-        AT_PHDR, in.program_headers, AT_PHENT, sizeof(Elf64_Phdr), AT_PHNUM, in.program_header_count, AT_ENTRY, in.entry,
-        AT_PAGESZ, abi::kPageSize, AT_RANDOM, random, AT_SECURE, 0, AT_EXECFN, argv0,
-        AT_SYSINFO_EHDR, in.vdso, abi::kAtBulkhead, in.start_info, AT_NULL, 0};
+    const uint64_t words[] = {1,
+                              argv0,
+                              0,
+                              tunables,
+                              0,
+                              AT_PHDR,
+                              in.program_headers,
+                              AT_PHENT,
+                              sizeof(Elf64_Phdr),
+                              AT_PHNUM,
+                              in.program_header_count,
+                              AT_ENTRY,
+                              in.entry,
+                              AT_PAGESZ,
+                              abi::kPageSize,
+                              AT_RANDOM,
+                              random,
+                              AT_SECURE,
+                              0,
+                              AT_EXECFN,
+                              argv0,
+                              AT_SYSINFO_EHDR,
+                              in.vdso,
+                              abi::kAtBulkhead,
+                              in.start_info,
+                              AT_NULL,
+                              0};
     at = ((at - sizeof words) & ~uint64_t{15}) + sizeof words;
     return put(words, sizeof words);
 }

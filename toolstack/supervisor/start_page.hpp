@@ -18,7 +18,8 @@ class StartPage {
     abi::StartInfo& info() { return info_; }
     const abi::StartInfo& info() const { return info_; }
     // false when the page has no room for more.
-    bool add(std::string_view name, uint32_t slot, abi::ObjectType type, uint64_t value = 0, abi::AddressRange mapped = {});
+    bool add(std::string_view name, uint32_t slot, abi::ObjectType type, uint64_t value = 0,
+             abi::AddressRange mapped = {});
 
   private:
     abi::StartInfo info_{};
@@ -31,7 +32,8 @@ struct StackInputs {
     std::string_view argv0;
 };
 
-// Writes the initial stack at the end of `stack`, whose last byte will be at `top` - 1. Returns the initial RSP.
+// Writes the initial stack at the end of `stack`, whose last byte will be at `top` - 1. Returns the initial
+// RSP.
 uint64_t write_stack(std::span<std::byte> stack, uint64_t top, const StackInputs& in);
 
 }  // namespace bulkhead::supervisor

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The root task's life: start the services of the manifest, restart what dies, spawn and forget domains for dom0.
-// One thread, one mailbox; every message is answered in bounded time.
+// The root task's life: start the services of the manifest, restart what dies, spawn and forget domains for
+// dom0. One thread, one mailbox; every message is answered in bounded time.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,7 @@ class Supervisor {
     [[noreturn]] void run();
 
   private:
-    struct Pending {   // a spawn under construction
+    struct Pending {  // a spawn under construction
         uint64_t handle = 0;
         const DomainSpec* spec = nullptr;
         std::string name;
@@ -50,7 +50,8 @@ class Supervisor {
     void restart_due();
     uint64_t next_restart() const;
 
-    // Spawning (spawn.cpp). `label` was checked to be a SpawnCall by nobody: unknown ones are answered with NoSuchCall.
+    // Spawning (spawn.cpp). `label` was checked to be a SpawnCall by nobody: unknown ones are answered with
+    // NoSuchCall.
     Answer spawn_call(uint64_t label, const cap::IpcResult& message);
     Answer spawn_begin(const cap::IpcResult& message);
     Answer spawn_memory(uint64_t handle);
@@ -70,7 +71,8 @@ class Supervisor {
     Stock& stock_;
     cap::Cap<cap::Reply> reply_;
     std::vector<cap::CapAddr> receive_slots_;
-    std::vector<std::unique_ptr<Domain>> domains_;  // an index is part of a badge: records move never; nullptr is free
+    std::vector<std::unique_ptr<Domain>>
+        domains_;  // an index is part of a badge: records move never; nullptr is free
     std::optional<Pending> pending_;
     uint64_t next_handle_ = 1;
 };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers that assembly, the linker script and C++ share. C++ checks the offsets with static_assert (layout_check.cpp).
+// Numbers that assembly, the linker script and C++ share. C++ checks the offsets with static_assert
+// (layout_check.cpp).
 #pragma once
 
 // Virtual memory of the kernel half:
-//   ffff8000'00000000  direct map: physical memory at a fixed offset, cacheable, never executable, without the kernel's own image
-//   ffffff00'00000000  windows: interrupt controllers (uncached), per-CPU stacks with guard pages
-//   ffffffff'80000000  the image: physical address 0 of the link, wherever it was loaded
+//   ffff8000'00000000  direct map: physical memory at a fixed offset, cacheable, never executable, without
+//   the kernel's own image ffffff00'00000000  windows: interrupt controllers (uncached), per-CPU stacks with
+//   guard pages ffffffff'80000000  the image: physical address 0 of the link, wherever it was loaded
 #define K_DIRECT_BASE 0xffff800000000000
 #define K_WINDOW_BASE 0xffffff0000000000
 #define K_IMAGE_BASE 0xffffffff80000000

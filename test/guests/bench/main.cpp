@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The benchmark guest: what exits and xenstore cost as a guest sees it, by its own RDTSC. Prints BENCH lines, then BENCH-END, and powers off.
+// The benchmark guest: what exits and xenstore cost as a guest sees it, by its own RDTSC. Prints BENCH lines,
+// then BENCH-END, and powers off.
 #include "test/guests/bench/store.hpp"
 
 namespace bulkhead::guest {
@@ -14,7 +15,7 @@ uint64_t tsc() {
 }
 
 class Line {
-public:
+  public:
     explicit Line(const char* first) { text(first); }
     Line& text(const char* s) {
         while (*s && used_ < sizeof buffer_ - 1) buffer_[used_++] = *s++;
@@ -35,7 +36,7 @@ public:
         xen.print(buffer_, used_);
     }
 
-private:
+  private:
     char buffer_[128];
     size_t used_ = 0;
 };
@@ -65,23 +66,34 @@ uint64_t median(Operation&& operation, unsigned samples) {
 
 template <typename Operation>
 void measure(const Xen& xen, const char* name, Operation&& operation, unsigned samples = kSamples) {
-    const uint64_t overhead = median([]() __attribute__((always_inline)) { asm volatile(""); }, kSamples);
-    Line{"BENCH "}.text(name).text(" ").number(median(operation, samples) - overhead).text(" instructions").print(xen);
+    const uint64_t overhead = median(
+        []() __attribute__((always_inline)) { asm volatile(""); }, kSamples);
+    Line{"BENCH "}
+        .text(name)
+        .text(" ")
+        .number(median(operation, samples) - overhead)
+        .text(" instructions")
+        .print(xen);
 }
 
 void exits(const Xen& xen) {
-    measure(xen, "guest.cpuid", []() __attribute__((always_inline)) {
-        uint32_t eax = 1, ebx, ecx = 0, edx;
-        asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    });
-    measure(xen, "guest.hypercall_xen_version", [&]() __attribute__((always_inline)) { (void)xen.version(); });
-    measure(xen, "guest.rdmsr_apic_base", []() __attribute__((always_inline)) {
-        uint32_t low, high;
-        asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(0x1b));
-    });
+    measure(
+        xen, "guest.cpuid", []() __attribute__((always_inline)) {
+            uint32_t eax = 1, ebx, ecx = 0, edx;
+            asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+        });
+    measure(
+        xen, "guest.hypercall_xen_version", [&]() __attribute__((always_inline)) { (void)xen.version(); });
+    measure(
+        xen, "guest.rdmsr_apic_base", []() __attribute__((always_inline)) {
+            uint32_t low, high;
+            asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(0x1b));
+        });
     volatile uint32_t* const apic = reinterpret_cast<volatile uint32_t*>(uint64_t{0xfee00000});
-    measure(xen, "guest.apic_mmio_read", [=]() __attribute__((always_inline)) { (void)apic[0x20 / 4]; });
-    measure(xen, "guest.apic_mmio_write_tpr", [=]() __attribute__((always_inline)) { apic[0x80 / 4] = 0; });
+    measure(
+        xen, "guest.apic_mmio_read", [=]() __attribute__((always_inline)) { (void)apic[0x20 / 4]; });
+    measure(
+        xen, "guest.apic_mmio_write_tpr", [=]() __attribute__((always_inline)) { apic[0x80 / 4] = 0; });
 }
 
 void store(const Xen& xen) {
@@ -96,13 +108,23 @@ void store(const Xen& xen) {
         Line{"bench-guest: xenstore refuses to write data/bench; its figures are left out"}.print(xen);
         return;
     }
-    measure(xen, "xenstore.guest_write", [&] { wrong += !store.write(0, kPath, kValue); }, kStoreSamples);
-    measure(xen, "xenstore.guest_read", [&] { wrong += !store.read(0, kPath, kValue); }, kStoreSamples);
-    measure(xen, "xenstore.guest_transaction", [&] {
-        uint32_t transaction = 0;
-        wrong += !store.start(transaction) || !store.read(transaction, kPath, kValue) || !store.write(transaction, kPath, kValue) || !store.end(transaction);
-    }, kStoreSamples);
-    if (wrong != 0) Line{"bench-guest: "}.number(wrong).text(" requests to xenstore failed: its figures are worth nothing").print(xen);
+    measure(
+        xen, "xenstore.guest_write", [&] { wrong += !store.write(0, kPath, kValue); }, kStoreSamples);
+    measure(
+        xen, "xenstore.guest_read", [&] { wrong += !store.read(0, kPath, kValue); }, kStoreSamples);
+    measure(
+        xen, "xenstore.guest_transaction",
+        [&] {
+            uint32_t transaction = 0;
+            wrong += !store.start(transaction) || !store.read(transaction, kPath, kValue) ||
+                     !store.write(transaction, kPath, kValue) || !store.end(transaction);
+        },
+        kStoreSamples);
+    if (wrong != 0)
+        Line{"bench-guest: "}
+            .number(wrong)
+            .text(" requests to xenstore failed: its figures are worth nothing")
+            .print(xen);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ bool same(const char* a, const char* b, size_t bytes) {
 Store::Store(const Xen& xen) : xen_{xen} {
     const uint64_t page = xen.parameter(HVM_PARAM_STORE_PFN);
     port_ = static_cast<uint32_t>(xen.parameter(HVM_PARAM_STORE_EVTCHN));
-    if (page != 0 && page < (1 << 20)) ring_ = reinterpret_cast<volatile xenstore_domain_interface*>(page << 12);
+    if (page != 0 && page < (1 << 20))
+        ring_ = reinterpret_cast<volatile xenstore_domain_interface*>(page << 12);
 }
 
 void Store::put(const void* from, size_t bytes) {
@@ -58,7 +59,8 @@ void Store::take(void* to, size_t bytes) {
     }
 }
 
-bool Store::request(uint32_t type, uint32_t transaction, const char* a, size_t a_length, const char* b, size_t b_length) {
+bool Store::request(uint32_t type, uint32_t transaction, const char* a, size_t a_length, const char* b,
+                    size_t b_length) {
     const xsd_sockmsg header{type, ++id_, transaction, static_cast<uint32_t>(a_length + b_length)};
     put(&header, sizeof header);
     put(a, a_length);
@@ -76,19 +78,25 @@ bool Store::request(uint32_t type, uint32_t transaction, const char* a, size_t a
     }
 }
 
-bool Store::write(uint32_t transaction, const char* path, const char* value) { return request(XS_WRITE, transaction, path, length(path) + 1, value, length(value)); }
+bool Store::write(uint32_t transaction, const char* path, const char* value) {
+    return request(XS_WRITE, transaction, path, length(path) + 1, value, length(value));
+}
 
 bool Store::read(uint32_t transaction, const char* path, const char* expected) {
-    return request(XS_READ, transaction, path, length(path) + 1, nullptr, 0) && length_ == length(expected) && same(answer_, expected, length_);
+    return request(XS_READ, transaction, path, length(path) + 1, nullptr, 0) && length_ == length(expected) &&
+           same(answer_, expected, length_);
 }
 
 bool Store::start(uint32_t& transaction) {
     if (!request(XS_TRANSACTION_START, 0, "", 1, nullptr, 0)) return false;
     transaction = 0;
-    for (const char* digit = answer_; *digit >= '0' && *digit <= '9'; ++digit) transaction = transaction * 10 + static_cast<uint32_t>(*digit - '0');
+    for (const char* digit = answer_; *digit >= '0' && *digit <= '9'; ++digit)
+        transaction = transaction * 10 + static_cast<uint32_t>(*digit - '0');
     return true;
 }
 
-bool Store::end(uint32_t transaction) { return request(XS_TRANSACTION_END, transaction, "T", 2, nullptr, 0); }
+bool Store::end(uint32_t transaction) {
+    return request(XS_TRANSACTION_END, transaction, "T", 2, nullptr, 0);
+}
 
 }  // namespace bulkhead::guest

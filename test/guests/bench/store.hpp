@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client of the guest's own xenstore ring, one request at a time. It spins for the answer: whoever serves it has a higher priority,
-// so on one CPU the time that passes is the time that serving takes.
+// A client of the guest's own xenstore ring, one request at a time. It spins for the answer: whoever serves
+// it has a higher priority, so on one CPU the time that passes is the time that serving takes.
 #pragma once
 
 #include "test/guests/bench/xen.hpp"
@@ -8,7 +8,7 @@
 namespace bulkhead::guest {
 
 class Store {
-public:
+  public:
     explicit Store(const Xen& xen);
     bool present() const { return ring_ != nullptr; }
 
@@ -18,8 +18,9 @@ public:
     bool start(uint32_t& transaction);
     bool end(uint32_t transaction);
 
-private:
-    bool request(uint32_t type, uint32_t transaction, const char* a, size_t a_length, const char* b, size_t b_length);
+  private:
+    bool request(uint32_t type, uint32_t transaction, const char* a, size_t a_length, const char* b,
+                 size_t b_length);
     void put(const void* from, size_t bytes);
     void take(void* to, size_t bytes);
 

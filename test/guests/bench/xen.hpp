@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The little of Xen's guest ABI that the benchmark guest uses. Numbers and layouts are those of /usr/include/xen.
+// The little of Xen's guest ABI that the benchmark guest uses. Numbers and layouts are those of
+// /usr/include/xen.
 #pragma once
 
 #define __XEN_TOOLS__ 1
@@ -7,13 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <xen/xen.h>
 #include <xen/event_channel.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 #include <xen/io/xs_wire.h>
 #include <xen/sched.h>
 #include <xen/version.h>
+#include <xen/xen.h>
 
 namespace bulkhead::guest {
 
@@ -24,7 +25,8 @@ inline bool intel() {
 }
 
 // By instruction, as Linux does since 6.1.123; no hypercall page.
-[[gnu::always_inline]] inline int64_t hypercall(bool by_vmcall, uint64_t number, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0) {
+[[gnu::always_inline]] inline int64_t hypercall(bool by_vmcall, uint64_t number, uint64_t a = 0,
+                                                uint64_t b = 0, uint64_t c = 0) {
     int64_t result;
     if (by_vmcall)
         asm volatile("vmcall" : "=a"(result), "+D"(a), "+S"(b), "+d"(c) : "a"(number) : "memory");
@@ -34,13 +36,19 @@ inline bool intel() {
 }
 
 class Xen {
-public:
+  public:
     Xen() : vmcall_{intel()} {}
     int64_t version() const { return hypercall(vmcall_, __HYPERVISOR_xen_version, XENVER_version); }
-    void print(const char* text, size_t length) const { hypercall(vmcall_, __HYPERVISOR_console_io, CONSOLEIO_write, length, reinterpret_cast<uint64_t>(text)); }
+    void print(const char* text, size_t length) const {
+        hypercall(vmcall_, __HYPERVISOR_console_io, CONSOLEIO_write, length,
+                  reinterpret_cast<uint64_t>(text));
+    }
     uint64_t parameter(uint32_t index) const {
         xen_hvm_param param{DOMID_SELF, 0, index, 0};
-        return hypercall(vmcall_, __HYPERVISOR_hvm_op, HVMOP_get_param, reinterpret_cast<uint64_t>(&param)) == 0 ? param.value : 0;
+        return hypercall(vmcall_, __HYPERVISOR_hvm_op, HVMOP_get_param, reinterpret_cast<uint64_t>(&param)) ==
+                       0
+                   ? param.value
+                   : 0;
     }
     void notify(uint32_t port) const {
         evtchn_send send{port};
@@ -51,7 +59,7 @@ public:
         hypercall(vmcall_, __HYPERVISOR_sched_op, SCHEDOP_shutdown, reinterpret_cast<uint64_t>(&shutdown));
     }
 
-private:
+  private:
     bool vmcall_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stub domain that uses up its memory gets errors, not faults, and what it frees it has again: the same amount twice.
-// Bulkhead only: it asks the personality what is left.
+// A stub domain that uses up its memory gets errors, not faults, and what it frees it has again: the same
+// amount twice. Bulkhead only: it asks the personality what is left.
 #include <pthread.h>
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What programs take from libc and libstdc++ without thinking: iostream, clocks, sleep, malloc of all sizes, Cap'n Proto, limits.
+// What programs take from libc and libstdc++ without thinking: iostream, clocks, sleep, malloc of all sizes,
+// Cap'n Proto, limits.
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <sched.h>
@@ -42,7 +43,9 @@ void clocks() {
     std::printf("clocks: slept %d, forward %d\n", slept >= std::chrono::milliseconds{15}, forward);
 }
 
-uint64_t pattern(size_t at, size_t size) { return at * 0x9e3779b97f4a7c15u ^ size; }
+uint64_t pattern(size_t at, size_t size) {
+    return at * 0x9e3779b97f4a7c15u ^ size;
+}
 
 // Blocks of all sizes come and go; each is filled and checked, so that two that overlap are found.
 void heap() {
@@ -85,7 +88,8 @@ void memory_calls() {
     std::printf(", forgotten %d", at[9 * 4096 - 1] == 0);
     std::printf(", hole %d", munmap(at + 4 * 4096, 4096) == 0 && at[4096] == 1);
     std::printf(", gone %d\n", munmap(at, kBytes) == 0);
-    std::printf("huge: %d\n", mmap(nullptr, size_t{1} << 46, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
+    std::printf("huge: %d\n", mmap(nullptr, size_t{1} << 46, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
                                   errno == ENOMEM);
 }
 
@@ -97,7 +101,8 @@ void messages() {
     const auto words = capnp::messageToFlatArray(builder);
     capnp::FlatArrayMessageReader reader{words};
     size_t length = 0;
-    for (const auto domain : reader.getRoot<ToControl>().getResult().getDomains()) length += domain.getName().size();
+    for (const auto domain : reader.getRoot<ToControl>().getResult().getDomains())
+        length += domain.getName().size();
     bool refused = false;
     try {
         capnp::FlatArrayMessageReader broken{words.slice(0, 4)};
@@ -111,7 +116,8 @@ void messages() {
 void small_calls() {
     uint64_t random[2] = {};
     const bool got = getrandom(random, sizeof(random), 0) == sizeof(random) && random[0] != random[1];
-    std::printf("small: random %d, tty-like %d, cwd %d\n", got, isatty(1) == 0 || isatty(1) == 1, getcwd(nullptr, 0) == nullptr || true);
+    std::printf("small: random %d, tty-like %d, cwd %d\n", got, isatty(1) == 0 || isatty(1) == 1,
+                getcwd(nullptr, 0) == nullptr || true);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random mmap, munmap, mprotect, madvise and brk against a model of what every page must hold. Prints a digest that depends on
-// contents only, so that it is the same everywhere.
+// Random mmap, munmap, mprotect, madvise and brk against a model of what every page must hold. Prints a
+// digest that depends on contents only, so that it is the same everywhere.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -50,7 +50,8 @@ void write(Area& area, size_t i) {
 }
 
 void step(Area& area) {
-    const size_t from = random_below(area.pages.size()), count = 1 + random_below(std::min<size_t>(area.pages.size() - from, 24));
+    const size_t from = random_below(area.pages.size()),
+                 count = 1 + random_below(std::min<size_t>(area.pages.size() - from, 24));
     char* const at = area.at + from * kPage;
     const auto each = [&](auto change) {
         for (size_t i = from; i < from + count; ++i) change(area.pages[i]);
@@ -68,11 +69,14 @@ void step(Area& area) {
             });
             break;
         case 2:  // the whole range is mapped anew: empty
-            if (mmap(at, count * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at) ++wrong;
+            if (mmap(at, count * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                     0) != at)
+                ++wrong;
             each([](Page& page) { page = {true, true, 0}; });
             break;
         case 3:
-            if (mmap(at, count * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at) ++wrong;
+            if (mmap(at, count * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at)
+                ++wrong;
             each([](Page& page) { page = {}; });
             break;
         case 4:
@@ -85,7 +89,8 @@ void step(Area& area) {
         default:
             for (size_t i = from; i < from + count; ++i) write(area, i);
     }
-    for (size_t i = from > 2 ? from - 2 : 0; i < std::min(from + count + 2, area.pages.size()); ++i) check(area, i);
+    for (size_t i = from > 2 ? from - 2 : 0; i < std::min(from + count + 2, area.pages.size()); ++i)
+        check(area, i);
 }
 
 void areas() {
@@ -110,7 +115,8 @@ void areas() {
         }
     }
     for (const Area& area : all) munmap(area.at, area.pages.size() * kPage);
-    std::printf("areas: wrong %llu, digest %llx\n", static_cast<unsigned long long>(wrong), static_cast<unsigned long long>(digest));
+    std::printf("areas: wrong %llu, digest %llx\n", static_cast<unsigned long long>(wrong),
+                static_cast<unsigned long long>(digest));
 }
 
 // What brk gives back and takes again is zero.
@@ -125,7 +131,8 @@ void heap_end() {
         std::memset(at, 0x5a, static_cast<size_t>(bytes));
         if (sbrk(-bytes) == nullptr) ++wrong;
     }
-    std::printf("brk: wrong %llu, dirty %llu\n", static_cast<unsigned long long>(wrong), static_cast<unsigned long long>(dirty));
+    std::printf("brk: wrong %llu, dirty %llu\n", static_cast<unsigned long long>(wrong),
+                static_cast<unsigned long long>(dirty));
 }
 
 // More than there is: an error, and everything works afterwards.

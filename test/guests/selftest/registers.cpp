@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// That system calls and preemption leave a thread's registers alone: all general ones, x87, MXCSR, ymm where there are any, and
-// the red zone of leaf functions.
+// That system calls and preemption leave a thread's registers alone: all general ones, x87, MXCSR, ymm where
+// there are any, and the red zone of leaf functions.
 #include <cpuid.h>
 
 #include <atomic>
@@ -45,8 +45,10 @@ std::atomic<uint64_t> wrong = 0;
         "lea 8(%%rdx), %%r13\n lea 9(%%rdx), %%r14\n lea 10(%%rdx), %%r15\n"
         "syscall\n"
         "xor %%eax, %%eax\n"
-        ".macro same register, by\n lea \\by(%%rdx), %%rcx\n cmp %%rcx, \\register\n setne %%cl\n or %%cl, %%al\n.endm\n"
-        "same %%rbx, 0\n same %%rsi, 1\n same %%rdi, 2\n same %%rbp, 3\n same %%r8, 4\n same %%r9, 5\n same %%r10, 6\n"
+        ".macro same register, by\n lea \\by(%%rdx), %%rcx\n cmp %%rcx, \\register\n setne %%cl\n or %%cl, "
+        "%%al\n.endm\n"
+        "same %%rbx, 0\n same %%rsi, 1\n same %%rdi, 2\n same %%rbp, 3\n same %%r8, 4\n same %%r9, 5\n same "
+        "%%r10, 6\n"
         "same %%r12, 7\n same %%r13, 8\n same %%r14, 9\n same %%r15, 10\n"
         ".purgem same\n"
         "pop %%rbp\n"
@@ -56,8 +58,8 @@ std::atomic<uint64_t> wrong = 0;
     return bad & 0xff;
 }
 
-// Flags that a program may have set: direction, alignment check, nested task. The call works as ever. (Whether they are still set after
-// it differs: a stub domain's calls are calls, and leave them clear.)
+// Flags that a program may have set: direction, alignment check, nested task. The call works as ever.
+// (Whether they are still set after it differs: a stub domain's calls are calls, and leave them clear.)
 [[gnu::noinline]] void odd_flags(uint64_t number) {
     constexpr uint64_t kOdd = 1 << 10 | 1 << 14 | 1 << 18;
     uint64_t result = number;
@@ -88,7 +90,8 @@ bool has_avx() {
     asm volatile(
         "vmovdqa (%[in]), %%ymm3\n vmovdqa (%[in]), %%ymm15\n"
         "mov %[number], %%rax\n syscall\n"
-        "vmovdqa %%ymm3, (%[out])\n vxorpd (%[in]), %%ymm15, %%ymm15\n vorpd %%ymm15, %%ymm3, %%ymm3\n vmovdqa %%ymm3, (%[out])\n"
+        "vmovdqa %%ymm3, (%[out])\n vxorpd (%[in]), %%ymm15, %%ymm15\n vorpd %%ymm15, %%ymm3, %%ymm3\n "
+        "vmovdqa %%ymm3, (%[out])\n"
         "vzeroupper\n"
         :
         : [in] "r"(in), [out] "r"(out), [number] "r"(number)

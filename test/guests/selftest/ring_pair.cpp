@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service and a client on the real kernel: Listener and Connection over granted frames, doorbells and tombstones. Runs as the root
-// task (it makes its own endpoint), both ends as threads of one domain; prints what an instance of each saw.
+// A service and a client on the real kernel: Listener and Connection over granted frames, doorbells and
+// tombstones. Runs as the root task (it makes its own endpoint), both ends as threads of one domain; prints
+// what an instance of each saw.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -117,7 +118,8 @@ int main() {
     {
         auto endpoint = env.memory.create<cap::Endpoint>();
         if (!endpoint) fail("endpoint", endpoint.error());
-        auto connect = env.cspace.mint<cap::Endpoint>(endpoint->address(), abi::rights::kWrite | abi::rights::kGrant, kBadge);
+        auto connect = env.cspace.mint<cap::Endpoint>(endpoint->address(),
+                                                      abi::rights::kWrite | abi::rights::kGrant, kBadge);
         if (!connect) fail("mint", connect.error());
         std::atomic<unsigned> rounds = 0;
         unsigned whole = 0;
@@ -129,9 +131,11 @@ int main() {
             ring::Listener listener{*hub, endpoint->address(), echo, {.max_pool_bits = 16}};
             const bool last = instance + 1 == kInstances;
             while (last ? echo.gone == 0 : echo.served < kRounds)
-                if (const cap::Status status = listener.turn(abi::kDeadlineNever); status != cap::Status::Ok) fail("turn", status);
+                if (const cap::Status status = listener.turn(abi::kDeadlineNever); status != cap::Status::Ok)
+                    fail("turn", status);
             whole += echo.served == kRounds && echo.right_badge && echo.pool_bytes == 65536;
-            if (last && echo.reason == ring::CloseReason::Open) fail("the last client", cap::Status::NotReady);
+            if (last && echo.reason == ring::CloseReason::Open)
+                fail("the last client", cap::Status::NotReady);
         }
         other.join();
         std::printf("service: %u whole instances\n", whole);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads as the C++ library offers them: mutexes, condition variables, thread_local, exceptions, std::async, many short lives.
+// Threads as the C++ library offers them: mutexes, condition variables, thread_local, exceptions, std::async,
+// many short lives.
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>

@@ -10,10 +10,12 @@ namespace {
 std::string error_of(std::string_view text, std::string_view section = {}) {
     const auto result = parse_config(text, section);
     if (result.ok) return "";
-    return std::to_string(result.error.line) + ": " + result.error.message + (result.error.word.empty() ? "" : " " + std::string{result.error.word});
+    return std::to_string(result.error.line) + ": " + result.error.message +
+           (result.error.word.empty() ? "" : " " + std::string{result.error.word});
 }
 constexpr std::string_view kGood =
-    "# comment\r\n[global]\r\ndefault=b\n\n[a]\nkernel=one.elf\n[b]\noptions=console=com1 loglvl=all\n kernel = two.elf  x=1 y \nmodule=m.dtb manifest\nmodule=fs.cpio bootfs\nramdisk=r\n";
+    "# comment\r\n[global]\r\ndefault=b\n\n[a]\nkernel=one.elf\n[b]\noptions=console=com1 loglvl=all\n "
+    "kernel = two.elf  x=1 y \nmodule=m.dtb manifest\nmodule=fs.cpio bootfs\nramdisk=r\n";
 }  // namespace
 
 TEST_CASE("bulkhead.cfg: the default section is taken, keys and arguments are split") {

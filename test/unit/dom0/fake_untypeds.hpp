@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A kernel that knows Untypeds alone: retype, revoke, delete, and where each lies. It can be told to end the caller's life before
-// or after any of its calls.
+// A kernel that knows Untypeds alone: retype, revoke, delete, and where each lies. It can be told to end the
+// caller's life before or after any of its calls.
 #pragma once
 
 #include <map>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The journal holds the last or the one before, whatever instruction dom0 died at; what it holds is what was put in.
+// The journal holds the last or the one before, whatever instruction dom0 died at; what it holds is what was
+// put in.
 #include <catch2/catch.hpp>
 
 #include <cstring>
@@ -42,14 +43,16 @@ TEST_CASE("a commit that was cut off anywhere leaves the one before or is whole"
     auto after = before;
     Journal second{std::as_writable_bytes(std::span{after})};
     REQUIRE(second.commit(bytes_of("the third")));
-    // The words that a commit changes, in its order: header without magic, contents, magic. Any prefix of them may be there.
+    // The words that a commit changes, in its order: header without magic, contents, magic. Any prefix of
+    // them may be there.
     std::vector<std::size_t> order{1, 2, 3};
     for (std::size_t word = 4; word < 32; word++) order.push_back(word);
     for (std::size_t cut = 0; cut <= order.size(); cut++) {
         auto torn = before;
         torn[0] = 0;
         for (std::size_t i = 0; i < cut; i++) torn[order[i]] = after[order[i]];
-        REQUIRE(text_of(Journal{std::as_writable_bytes(std::span{torn})}) == "the second one, which is longer");
+        REQUIRE(text_of(Journal{std::as_writable_bytes(std::span{torn})}) ==
+                "the second one, which is longer");
         torn[0] = after[0];
         const std::string found = text_of(Journal{std::as_writable_bytes(std::span{torn})});
         REQUIRE((found == "the second one, which is longer" || found == "the third"));
@@ -107,20 +110,23 @@ TEST_CASE("a state is read as it was written") {
     const auto &a = state.domains[0], &b = read->domains[0];
     REQUIRE(b.config.json(0) == a.config.json(0));
     REQUIRE(b.config.affinity == a.config.affinity);
-    REQUIRE((b.id == 7 && b.phase == Phase::Live && b.unpaused && !b.restart && !b.ended && b.reason == 3 && b.created_tsc == 123456789 && b.chunks == a.chunks));
-    REQUIRE((read->nodes[1].use == Use::Split && read->nodes[1].child[1] == 5 && read->nodes[4].domain == 7 && read->nodes[4].parent == 1));
+    REQUIRE((b.id == 7 && b.phase == Phase::Live && b.unpaused && !b.restart && !b.ended && b.reason == 3 &&
+             b.created_tsc == 123456789 && b.chunks == a.chunks));
+    REQUIRE((read->nodes[1].use == Use::Split && read->nodes[1].child[1] == 5 && read->nodes[4].domain == 7 &&
+             read->nodes[4].parent == 1));
 }
 
 TEST_CASE("cut and changed bytes are refused or read without harm") {
     const auto bytes = sample().encode();
-    for (std::size_t size = 0; size < bytes.size(); size++) REQUIRE_FALSE(State::decode(std::span{bytes}.first(size), 64));
+    for (std::size_t size = 0; size < bytes.size(); size++)
+        REQUIRE_FALSE(State::decode(std::span{bytes}.first(size), 64));
     std::mt19937 random{7};
     for (int i = 0; i < 20000; i++) {
         auto changed = bytes;
         changed[random() % changed.size()] = static_cast<std::byte>(random());
         (void)State::decode(changed, 64);
     }
-    REQUIRE_FALSE(State::decode(bytes, 5));   // a CNode that is too small for it
+    REQUIRE_FALSE(State::decode(bytes, 5));  // a CNode that is too small for it
 }
 
 }  // namespace

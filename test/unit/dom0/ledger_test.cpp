@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// dom0 dies before and after every capability operation of a guest's life; the next one finds the machine's memory whole.
+// dom0 dies before and after every capability operation of a guest's life; the next one finds the machine's
+// memory whole.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -53,10 +54,11 @@ struct Dom0 {
         config.memory_mib = mib;
         const auto id = ledger.begin(config, successor_of, 1);
         if (!id) return false;
-        cap::Status status = ledger.carry_out();   // a Death must not pass through an assertion
+        cap::Status status = ledger.carry_out();  // a Death must not pass through an assertion
         REQUIRE(status == cap::Status::Ok);
         for (const std::uint32_t slot : state.find(*id)->chunks) {
-            status = cap::sys::retype(memory.address(slot), cap::ObjectType::Untyped, state.nodes[slot].bits, {0, world.scratch++});
+            status = cap::sys::retype(memory.address(slot), cap::ObjectType::Untyped, state.nodes[slot].bits,
+                                      {0, world.scratch++});
             REQUIRE(status == cap::Status::Ok);
         }
         REQUIRE(ledger.complete(*id));
@@ -75,8 +77,10 @@ struct Dom0 {
         for (const auto& record : state.domains) ids.push_back(record.id);
         for (const std::uint32_t id : ids) {
             const DomainRecord& record = *state.find(id);
-            if (record.phase == Phase::Building || record.phase == Phase::Dying) destroy(id, record.restart);
-            else if (record.phase == Phase::Gone) clean_up(id);
+            if (record.phase == Phase::Building || record.phase == Phase::Dying)
+                destroy(id, record.restart);
+            else if (record.phase == Phase::Gone)
+                clean_up(id);
         }
     }
 
@@ -89,7 +93,8 @@ struct Dom0 {
             in_books.insert(memory.address(slot).raw);
             REQUIRE(world.kernel.slots.at(memory.address(slot).raw).bits == node.bits);
             if (node.use == Use::Used) used += std::uint64_t{1} << node.bits;
-            if (node.use == Use::Free) REQUIRE(world.kernel.slots.at(memory.address(slot).raw).watermark == 0);
+            if (node.use == Use::Free)
+                REQUIRE(world.kernel.slots.at(memory.address(slot).raw).watermark == 0);
         }
         for (const auto& [at, slot] : world.kernel.slots)
             if (cap::CapAddr{at}.cnode() == kCNode) in_kernel.insert(at);
@@ -103,7 +108,8 @@ struct Dom0 {
                 REQUIRE(state.nodes[slot].use == Use::Used);
                 REQUIRE(state.nodes[slot].domain == record.id);
                 // What was made of it is still there.
-                REQUIRE(world.kernel.slots.at(memory.address(slot).raw).watermark == std::uint64_t{1} << state.nodes[slot].bits);
+                REQUIRE(world.kernel.slots.at(memory.address(slot).raw).watermark ==
+                        std::uint64_t{1} << state.nodes[slot].bits);
             }
         }
     }
@@ -222,8 +228,11 @@ TEST_CASE("random lives and deaths") {
         world.kernel.die_at(random() % 120, random() % 2 == 0);
         try {
             for (;;) {
-                if (random() % 2 == 0 || dom0.state.domains.empty()) (void)dom0.create(1 + random() % 150);
-                else dom0.destroy(dom0.state.domains[random() % dom0.state.domains.size()].id, random() % 4 == 0);
+                if (random() % 2 == 0 || dom0.state.domains.empty())
+                    (void)dom0.create(1 + random() % 150);
+                else
+                    dom0.destroy(dom0.state.domains[random() % dom0.state.domains.size()].id,
+                                 random() % 4 == 0);
             }
         } catch (const Death&) {
         }

@@ -70,7 +70,8 @@ TEST_CASE("Copies have fewer rights, are children, and lookups name what is wron
 
 TEST_CASE("A badge is set once; a tombstone right only for those who can signal") {
     Machine m;
-    const uint64_t n = m.make(ObjectType::Notification), a = m.free_slot(), b = m.free_slot(), c = m.free_slot(), d = m.free_slot();
+    const uint64_t n = m.make(ObjectType::Notification), a = m.free_slot(), b = m.free_slot(),
+                   c = m.free_slot(), d = m.free_slot();
     CHECK(m.call(Call::CapMint, a, n, rights::kAll, 5).status == Status::Ok);
     CHECK(m.slot(a).badge == 5);
     CHECK(m.call(Call::CapMint, b, a, rights::kAll, 6).status == Status::NoRights);
@@ -80,7 +81,8 @@ TEST_CASE("A badge is set once; a tombstone right only for those who can signal"
     CHECK(m.call(Call::CapCopy, c, a, rights::kRead | rights::kDerive).status == Status::Ok);
     CHECK(m.call(Call::CapCopy, d, c, rights::kAll | rights::kTombstone).status == Status::Ok);
     CHECK((m.slot(d).rights & rights::kTombstone) == 0);
-    CHECK(m.call(Call::CapMint, m.free_slot(), abi::root::kCNode, rights::kAll, 1).status == Status::WrongType);
+    CHECK(m.call(Call::CapMint, m.free_slot(), abi::root::kCNode, rights::kAll, 1).status ==
+          Status::WrongType);
     CHECK(m.call(Call::CapDelete, b).status == Status::Ok);  // the tombstone
     const auto w = m.call(Call::Wait, n, abi::kDeadlinePoll);
     CHECK(w.status == Status::Ok);
@@ -124,20 +126,25 @@ TEST_CASE("Delete hands children to the parent; revoke deletes all of them") {
 TEST_CASE("Retype: sizes, room, slots, device memory, reset when the last child is gone") {
     Machine m;
     const uint64_t u = m.make(ObjectType::Untyped, 16), to = 12000;
-    const auto retype = [&](uint64_t from, ObjectType type, uint64_t size, uint64_t count) { return m.call(Call::Retype, from, static_cast<uint64_t>(type), size, to, count).status; };
+    const auto retype = [&](uint64_t from, ObjectType type, uint64_t size, uint64_t count) {
+        return m.call(Call::Retype, from, static_cast<uint64_t>(type), size, to, count).status;
+    };
     CHECK(retype(u, ObjectType::Frame, 12, 17) == Status::OutOfMemory);
     CHECK(retype(u, ObjectType::Frame, 11, 1) == Status::BadArgument);
     CHECK(retype(u, ObjectType::Frame, 25, 1) == Status::BadArgument);
     CHECK(retype(u, ObjectType::CNode, 19, 1) == Status::BadArgument);
-    CHECK(retype(u, ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Device, 1), 1) == Status::Unsupported);
-    CHECK(retype(u, ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, 5), 1) == Status::BadArgument);
+    CHECK(retype(u, ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Device, 1), 1) ==
+          Status::Unsupported);
+    CHECK(retype(u, ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, 5), 1) ==
+          Status::BadArgument);
     CHECK(retype(u, ObjectType::Log, 0, 1) == Status::BadArgument);
     CHECK(retype(u, static_cast<ObjectType>(200), 0, 1) == Status::BadArgument);
     CHECK(retype(u, ObjectType::Frame, 12, 0) == Status::BadArgument);
     CHECK(retype(abi::root::kCNode, ObjectType::Frame, 12, 1) == Status::WrongType);
     CHECK(retype(u, ObjectType::Frame, 12, 16) == Status::Ok);
     CHECK(retype(u, ObjectType::Frame, 12, 1) == Status::OutOfMemory);
-    CHECK(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Frame), 12, to + 3, 1).status == Status::OutOfMemory);
+    CHECK(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Frame), 12, to + 3, 1).status ==
+          Status::OutOfMemory);
     for (uint64_t i = 0; i < 16; ++i) CHECK(m.call(Call::CapDelete, to + i).status == Status::Ok);
     CHECK(m.call(Call::UntypedInfo, u).r1 == 65536);
     CHECK(retype(u, ObjectType::Endpoint, 0, 1) == Status::Ok);
@@ -153,7 +160,8 @@ TEST_CASE("Retype: sizes, room, slots, device memory, reset when the last child 
     CHECK(m.call(Call::UntypedInfo, module).r3 == 0x10000);
 }
 
-TEST_CASE("Memory is zero when it becomes a frame, however often it was something else, also when preempted") {
+TEST_CASE(
+    "Memory is zero when it becomes a frame, however often it was something else, also when preempted") {
     Machine m;
     const uint64_t u = m.make(ObjectType::Untyped, 16), to = 12000;
     for (unsigned round = 0; round < 3; ++round) {
@@ -170,16 +178,19 @@ TEST_CASE("Memory is zero when it becomes a frame, however often it was somethin
     }
     // Objects that share a page: the rest of it is zeroed without touching them.
     fake::state.preempt_every = 0;
-    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Notification), 0, to, 1).status == Status::Ok);
+    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Notification), 0, to, 1).status ==
+            Status::Ok);
     m.slot(to).as<core::Notification>()->bits = 99;
-    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Endpoint), 0, to + 1, 20).status == Status::Ok);
+    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Endpoint), 0, to + 1, 20).status ==
+            Status::Ok);
     CHECK(m.slot(to).as<core::Notification>()->bits == 99);
 }
 
 TEST_CASE("An Untyped with children goes only if its parent can take them") {
     Machine m;
     const uint64_t u = m.make(ObjectType::Untyped, 16), to = 12000;
-    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Endpoint), 0, to, 1).status == Status::Ok);
+    REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::Endpoint), 0, to, 1).status ==
+            Status::Ok);
     CHECK(m.call(Call::CapDelete, m.big_untyped()).status == Status::HasChildren);
     CHECK(m.call(Call::CapDelete, u).status == Status::Ok);
     CHECK(m.slot(to).parent == &m.slot(m.big_untyped()));
@@ -191,7 +202,8 @@ TEST_CASE("Another CNode is reached through its capability, with kControl") {
     const auto in = [](uint64_t node, uint64_t s) { return node << 32 | s; };
     CHECK(m.call(Call::CapCopy, in(cn, 3), e, rights::kAll).status == Status::Ok);
     CHECK(m.call(Call::CapCopy, in(cn, 16), e, rights::kAll).status == Status::NoCapability);
-    CHECK(m.call(Call::CapIdentify, in(cn, 3)).r0 == (static_cast<uint64_t>(ObjectType::Endpoint) | uint64_t{rights::kAll} << 8));
+    CHECK(m.call(Call::CapIdentify, in(cn, 3)).r0 ==
+          (static_cast<uint64_t>(ObjectType::Endpoint) | uint64_t{rights::kAll} << 8));
     REQUIRE(m.call(Call::CapCopy, weak, cn, rights::kRead).status == Status::Ok);
     CHECK(m.call(Call::CapIdentify, in(weak, 3)).status == Status::NoCapability);
     CHECK(m.call(Call::CapIdentify, in(e, 3)).status == Status::NoCapability);
@@ -202,15 +214,18 @@ TEST_CASE("A dying CNode is drained with preemption, also when CNodes hold each 
     for (const uint64_t preempt : {0u, 1u, 3u}) {
         const auto before = core::sys.count[static_cast<size_t>(ObjectType::CNode)];
         const auto bytes = core::sys.bytes[static_cast<size_t>(ObjectType::CNode)];
-        const uint64_t a = m.make(ObjectType::CNode, 8), b = m.make(ObjectType::CNode, 4), c = m.make(ObjectType::CNode, 4), e = m.make(ObjectType::Endpoint), t = m.make(ObjectType::Thread);
+        const uint64_t a = m.make(ObjectType::CNode, 8), b = m.make(ObjectType::CNode, 4),
+                       c = m.make(ObjectType::CNode, 4), e = m.make(ObjectType::Endpoint),
+                       t = m.make(ObjectType::Thread);
         const auto in = [](uint64_t node, uint64_t s) { return node << 32 | s; };
-        for (uint64_t i = 0; i < 200; ++i) REQUIRE(m.call(Call::CapCopy, in(a, i), e, rights::kAll).status == Status::Ok);
+        for (uint64_t i = 0; i < 200; ++i)
+            REQUIRE(m.call(Call::CapCopy, in(a, i), e, rights::kAll).status == Status::Ok);
         REQUIRE(m.call(Call::ThreadSet, t, 0, c).status == Status::Ok);
-        REQUIRE(m.call(Call::CapMove, in(b, 1), c).status == Status::Ok);         // b holds c
-        REQUIRE(m.call(Call::CapMove, in(a, 201), t).status == Status::Ok);       // a holds a thread that uses c
+        REQUIRE(m.call(Call::CapMove, in(b, 1), c).status == Status::Ok);    // b holds c
+        REQUIRE(m.call(Call::CapMove, in(a, 201), t).status == Status::Ok);  // a holds a thread that uses c
         REQUIRE(m.call(Call::CapCopy, in(b, 2), a, rights::kAll).status == Status::Ok);  // b holds a
         REQUIRE(m.call(Call::CapCopy, in(b, 3), b, rights::kAll).status == Status::Ok);  // and itself
-        REQUIRE(m.call(Call::CapMove, in(a, 202), b).status == Status::Ok);       // a holds b: a cycle
+        REQUIRE(m.call(Call::CapMove, in(a, 202), b).status == Status::Ok);              // a holds b: a cycle
         fake::state.preempt_every = preempt;
         // Only the cycle itself names a and b now.
         CHECK(m.call(Call::CapDelete, a).status == Status::Ok);
@@ -221,14 +236,16 @@ TEST_CASE("A dying CNode is drained with preemption, also when CNodes hold each 
         CHECK(core::sys.bytes[static_cast<size_t>(ObjectType::CNode)] == bytes);
         CHECK(core::sys.count[static_cast<size_t>(ObjectType::Endpoint)] == 0);
         CHECK(core::sys.revokes == 0);
-        CHECK(m.call(Call::UntypedInfo, m.big_untyped()).r1 == uint64_t{1} << m.slot(m.big_untyped()).size_bits);
+        CHECK(m.call(Call::UntypedInfo, m.big_untyped()).r1 == uint64_t{1}
+                                                                   << m.slot(m.big_untyped()).size_bits);
     }
 }
 
 TEST_CASE("While a revoke is in progress nothing can be derived below it") {
     Machine m;
     const uint64_t e = m.make(ObjectType::Endpoint), first = 12000;
-    for (uint64_t i = 0; i < 50; ++i) REQUIRE(m.call(Call::CapCopy, first + i, e, rights::kAll).status == Status::Ok);
+    for (uint64_t i = 0; i < 50; ++i)
+        REQUIRE(m.call(Call::CapCopy, first + i, e, rights::kAll).status == Status::Ok);
     // One step of a revoke, then its thread is gone: the flag stays.
     fake::state.preempt_every = 1;
     core::Thread& t = m.root();
@@ -251,7 +268,8 @@ TEST_CASE("An Untyped kept in a CNode of its own memory can be revoked") {
     const uint64_t u = m.make(ObjectType::Untyped, 16), cn = 12000;
     REQUIRE(m.call(Call::Retype, u, static_cast<uint64_t>(ObjectType::CNode), 4, cn, 1).status == Status::Ok);
     REQUIRE(m.call(Call::CapMove, cn << 32 | 1, u).status == Status::Ok);
-    // Preempted, the call cannot find its own capability again: the table that it lay in is being destroyed. Deleting finishes it.
+    // Preempted, the call cannot find its own capability again: the table that it lay in is being destroyed.
+    // Deleting finishes it.
     fake::state.preempt_every = 1;
     CHECK(m.call(Call::CapRevoke, cn << 32 | 1).status == Status::NoCapability);
     CHECK(m.call(Call::CapDelete, cn).status == Status::Ok);
@@ -270,7 +288,8 @@ TEST_CASE("Ranges of frames and ports only become narrower") {
     CHECK(m.call(Call::FrameMint, b, a, rights::kAll, 0, 16).status == Status::BadArgument);
     CHECK(m.call(Call::FrameMint, b, a, rights::kAll, 0x3000, 12).status == Status::Ok);
     CHECK(m.slot(b).rights == (rights::kRead | rights::kDerive));
-    CHECK(m.call(Call::FrameMint, m.free_slot(), abi::root::kCNode, rights::kAll, 0, 12).status == Status::WrongType);
+    CHECK(m.call(Call::FrameMint, m.free_slot(), abi::root::kCNode, rights::kAll, 0, 12).status ==
+          Status::WrongType);
     CHECK(m.call(Call::IoPortMint, p, abi::root::kIoPorts, 0x3f8, 8).status == Status::Ok);
     CHECK(m.call(Call::PortIn, p, 0x3f8, 1).r0 == 0x3f8 * 10 + 1);
     CHECK(m.call(Call::PortIn, p, 0x3ff, 2).status == Status::BadArgument);
@@ -316,7 +335,8 @@ TEST_CASE("Inspect lists every capability once, with parents, and no addresses")
         for (uint64_t i = 0; i < o.r0; ++i) {
             abi::CapEntry entry;
             memcpy(&entry, m.root().buffer->data + i * sizeof entry, sizeof entry);
-            const bool in_root = (entry.flags & 16) != 0 && entry.container == m.slot(abi::root::kCNode).as<core::Object>()->id;
+            const bool in_root = (entry.flags & 16) != 0 &&
+                                 entry.container == m.slot(abi::root::kCNode).as<core::Object>()->id;
             if (in_root && entry.slot == copy) {
                 saw_copy = true;
                 CHECK(entry.badge == 3);
@@ -368,7 +388,8 @@ TEST_CASE("Tags and the log") {
     fake::state.uart.clear();
     Status status = Status::Ok;
     unsigned lines = 0;
-    for (; lines < 1000 && status == Status::Ok; ++lines) status = m.call(Call::LogWrite, abi::root::kLog, 3000).status;
+    for (; lines < 1000 && status == Status::Ok; ++lines)
+        status = m.call(Call::LogWrite, abi::root::kLog, 3000).status;
     CHECK(status == Status::Truncated);
     CHECK(lines > 10);
     CHECK(fake::state.uart.empty());

@@ -27,14 +27,17 @@ struct Survey {
         if (s.empty()) return;
         slots.insert(&s);
         // A zombie's object has no references left.
-        if (const core::Object* o = core::object_of(s); o != nullptr) refs[o] += (s.flags & core::kSlotZombie) != 0 ? 0 : 1;
+        if (const core::Object* o = core::object_of(s); o != nullptr)
+            refs[o] += (s.flags & core::kSlotZombie) != 0 ? 0 : 1;
         if ((s.flags & core::kSlotZombie) != 0) add_dying(*s.as<core::Object>());
         if (s.type == abi::ObjectType::Thread) threads.insert(core::Thread::from(s.as<core::Object>()));
     }
     // Slots in containers whose destruction was interrupted, and in those that it found inside.
     void add_dying(core::Object& o) {
         using enum abi::ObjectType;
-        if ((o.type != CNode && o.type != Thread && o.type != Vcpu && o.type != IrqHandler) || !dying.insert(&o).second) return;
+        if ((o.type != CNode && o.type != Thread && o.type != Vcpu && o.type != IrqHandler) ||
+            !dying.insert(&o).second)
+            return;
         add_slots(o);
         for (core::Object* p = o.pending; p != nullptr; p = p->next) {
             if (p->refs != 0) fail("a pending object has references");
@@ -49,7 +52,8 @@ struct Survey {
     void collect() {
         const core::Object* before = nullptr;
         for (core::Object* c = core::sys.containers; c != nullptr; c = c->next) {
-            if (before != nullptr && before->id >= c->id) fail("containers are not in the order of their ids");
+            if (before != nullptr && before->id >= c->id)
+                fail("containers are not in the order of their ids");
             if (c->previous != before) fail("the list of containers is broken");
             before = c;
             add_slots(*c);
@@ -73,41 +77,55 @@ void Survey::check_tree() {
             if (c->parent != s || c->previous != before || c->empty()) fail("a list of children is broken");
             before = c;
         }
-        if (s->type == abi::ObjectType::Untyped && s->badge > uint64_t{1} << s->size_bits) fail("a watermark is beyond the end");
+        if (s->type == abi::ObjectType::Untyped && s->badge > uint64_t{1} << s->size_bits)
+            fail("a watermark is beyond the end");
         check_mapping(*s);
     }
 }
 
 void Survey::check_mapping(const Slot& s) {
     if ((s.type != abi::ObjectType::Frame && s.type != abi::ObjectType::PageTable) || s.mapping == 0) return;
-    auto& table = *reinterpret_cast<core::PageTable*>(static_cast<char*>(arch::phys_to_virt(PhysAddr{s.mapping & ~uint64_t{4095}})) + 4096);
+    auto& table = *reinterpret_cast<core::PageTable*>(
+        static_cast<char*>(arch::phys_to_virt(PhysAddr{s.mapping & ~uint64_t{4095}})) + 4096);
     const unsigned index = s.mapping & 0xfff;
     const uint64_t back = table.back_low[index] | uint64_t{table.back_high[index]} << 32;
-    if (back << 6 != arch::virt_to_phys(&s).raw) fail("a page table's back-pointer does not name the slot that is mapped");
+    if (back << 6 != arch::virt_to_phys(&s).raw)
+        fail("a page table's back-pointer does not name the slot that is mapped");
     if ((table.entries()[index] & 1) == 0) fail("a slot says that it is mapped where nothing is");
 }
 
 void Survey::check_thread(core::Thread& t) {
-    const bool runnable = t.state == ThreadState::Ready && t.suspended == 0 && t.sched != nullptr && t.root != nullptr;
+    const bool runnable =
+        t.state == ThreadState::Ready && t.suspended == 0 && t.sched != nullptr && t.root != nullptr;
     const bool known = t.running_on != nullptr || t.ready_linked != 0;
-    if (runnable != known) fail(runnable ? "a thread that could run is in no queue" : "a thread that cannot run is in a ready queue or on a CPU");
-    if (t.running_on != nullptr && (t.running_on->current != &t || t.ready_linked != 0)) fail("a running thread is queued, or not its CPU's");
+    if (runnable != known)
+        fail(runnable ? "a thread that could run is in no queue"
+                      : "a thread that cannot run is in a ready queue or on a CPU");
+    if (t.running_on != nullptr && (t.running_on->current != &t || t.ready_linked != 0))
+        fail("a running thread is queued, or not its CPU's");
     if (t.state == ThreadState::Replying && t.reply->caller != &t) fail("a caller's Reply does not know it");
-    if (t.state == ThreadState::Receiving && t.reply->receiver != &t) fail("a receiver's Reply does not know it");
+    if (t.state == ThreadState::Receiving && t.reply->receiver != &t)
+        fail("a receiver's Reply does not know it");
     if (t.guest != nullptr && t.guest->thread != &t) fail("a vCPU does not know the thread that runs it");
     if (t.guest != nullptr && t.state != ThreadState::Ready) fail("a thread waits and runs a guest");
-    if (t.timer.armed() && t.state != ThreadState::Receiving && t.state != ThreadState::Waiting && t.guest == nullptr) fail("a deadline outlived its wait");
-    if (t.bound != nullptr && t.bound->bound_thread != &t) fail("a bound notification does not know its thread");
+    if (t.timer.armed() && t.state != ThreadState::Receiving && t.state != ThreadState::Waiting &&
+        t.guest == nullptr)
+        fail("a deadline outlived its wait");
+    if (t.bound != nullptr && t.bound->bound_thread != &t)
+        fail("a bound notification does not know its thread");
 }
 
 void Survey::check_cpu(const core::Cpu& cpu) {
-    if (cpu.need_schedule != 0 && state.resched[cpu.id] == 0) fail("a CPU should schedule, but nobody told it");
+    if (cpu.need_schedule != 0 && state.resched[cpu.id] == 0)
+        fail("a CPU should schedule, but nobody told it");
     for (unsigned p = 0; p < abi::kPriorities; ++p) {
         const core::SchedContext* first = cpu.ready.ring[p];
         if ((first != nullptr) != ((cpu.ready.bitmap >> p & 1) != 0)) fail("the priority bitmap is wrong");
         const core::SchedContext* s = first;
         while (s != nullptr) {
-            if (s->next->previous != s || s->priority != p || s->cpu != cpu.id || s->queued == 0 || s->paused != 0 || s->throttled != 0 || s->ready_head == nullptr) fail("a ring of SchedContexts is broken");
+            if (s->next->previous != s || s->priority != p || s->cpu != cpu.id || s->queued == 0 ||
+                s->paused != 0 || s->throttled != 0 || s->ready_head == nullptr)
+                fail("a ring of SchedContexts is broken");
             s = s->next != first ? s->next : nullptr;
         }
     }

@@ -20,11 +20,13 @@ abi::BootInfo info;
 
 void reset_memory() {
     if (state.memory != nullptr) munmap(state.memory, kMemory);
-    void* p = mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p =
+        mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) abort();
     state = State{};
     state.memory = static_cast<char*>(p);
-    // What nobody zeroed must not look like zeroes: a pattern in the first bytes of each page of the first 64 MiB.
+    // What nobody zeroed must not look like zeroes: a pattern in the first bytes of each page of the first 64
+    // MiB.
     for (uint64_t page = 0; page < (64 << 20); page += 4096) memset(state.memory + page, 0xa5, 64);
 }
 }  // namespace
@@ -39,7 +41,10 @@ std::optional<Translation> walk(core::PageTable& root, uint64_t address) {
         write = write && (e & 2) != 0;
         execute = execute && (e >> 63) == 0;
         const uint64_t physical = e & 0x000f'ffff'ffff'f000;
-        if (level == 1 || (e & 128) != 0) return Translation{(physical & ~((uint64_t{1} << shift) - 1)) | (address & ((uint64_t{1} << shift) - 1)), write, execute};
+        if (level == 1 || (e & 128) != 0)
+            return Translation{
+                (physical & ~((uint64_t{1} << shift) - 1)) | (address & ((uint64_t{1} << shift) - 1)), write,
+                execute};
         table = static_cast<const uint64_t*>(arch::phys_to_virt(PhysAddr{physical}));
     }
 }
@@ -70,7 +75,8 @@ Machine::Machine(unsigned cpus) {
     info.magic = abi::kBootInfoMagic;
     info.ranges = 2;
     info.range[0] = {.base = 0x1000, .size = 0x9f000, .type = abi::MemoryType::Free, .reserved = 0};
-    info.range[1] = {.base = 1 << 20, .size = kMemory - (1 << 20), .type = abi::MemoryType::Free, .reserved = 0};
+    info.range[1] = {
+        .base = 1 << 20, .size = kMemory - (1 << 20), .type = abi::MemoryType::Free, .reserved = 0};
     info.modules = 1;
     info.module[0].base = 0x10000;
     info.module[0].size = 5000;
@@ -92,7 +98,8 @@ Machine::Machine(unsigned cpus) {
     core::boot::start(abi::kImageBase, abi::kStackTop, abi::kStartPages);
     core::handle_resched(cpu[0]);
     root_ = cpu[0].current;
-    const auto* root_info = static_cast<const abi::RootInfo*>(arch::phys_to_virt(PhysAddr{walk(*root_->root, abi::kStartPages + 0x10000)->physical}));
+    const auto* root_info = static_cast<const abi::RootInfo*>(
+        arch::phys_to_virt(PhysAddr{walk(*root_->root, abi::kStartPages + 0x10000)->physical}));
     next_slot_ = root_info->first_free_slot;
     unsigned best = 0;
     for (unsigned i = 0; i < root_info->untypeds; ++i) {
@@ -103,7 +110,8 @@ Machine::Machine(unsigned cpus) {
     }
 }
 
-Machine::Outcome Machine::call(core::Thread& t, abi::Call number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t r12, uint64_t r13) {
+Machine::Outcome Machine::call(core::Thread& t, abi::Call number, uint64_t a0, uint64_t a1, uint64_t a2,
+                               uint64_t a3, uint64_t a4, uint64_t a5, uint64_t r12, uint64_t r13) {
     if (t.running_on == nullptr) {
         fprintf(stderr, "the test makes a call by a thread that does not run\n");
         abort();
@@ -130,18 +138,23 @@ uint64_t Machine::make(abi::ObjectType type, uint64_t size) {
     const uint64_t to = free_slot();
     const Outcome o = call(abi::Call::Retype, big_untyped_, static_cast<uint64_t>(type), size, to, 1);
     if (o.status != abi::Status::Ok) {
-        fprintf(stderr, "the test cannot make an object of type %u: status %u\n", static_cast<unsigned>(type), static_cast<unsigned>(o.status));
+        fprintf(stderr, "the test cannot make an object of type %u: status %u\n", static_cast<unsigned>(type),
+                static_cast<unsigned>(o.status));
         abort();
     }
     return to;
 }
 
 core::Thread& Machine::make_thread(unsigned id, unsigned priority, bool passive) {
-    const uint64_t cap = make(abi::ObjectType::Thread), sched = make(abi::ObjectType::SchedContext), buffer = make(abi::ObjectType::Frame, 12);
+    const uint64_t cap = make(abi::ObjectType::Thread), sched = make(abi::ObjectType::SchedContext),
+                   buffer = make(abi::ObjectType::Frame, 12);
     core::Thread& t = *core::Thread::from(slot(cap).as<core::Object>());
     call(abi::Call::SchedConfigure, abi::root::kSchedControl, sched, id, priority, abi::kWeightDefault, 0);
-    const auto set = [&](abi::ThreadSlot which, uint64_t what) { return call(abi::Call::ThreadSet, cap, static_cast<uint64_t>(which), what).status; };
-    bool ok = set(abi::ThreadSlot::CSpace, abi::root::kCNode) == abi::Status::Ok && set(abi::ThreadSlot::VSpace, abi::root::kVSpace) == abi::Status::Ok;
+    const auto set = [&](abi::ThreadSlot which, uint64_t what) {
+        return call(abi::Call::ThreadSet, cap, static_cast<uint64_t>(which), what).status;
+    };
+    bool ok = set(abi::ThreadSlot::CSpace, abi::root::kCNode) == abi::Status::Ok &&
+              set(abi::ThreadSlot::VSpace, abi::root::kVSpace) == abi::Status::Ok;
     ok = ok && set(abi::ThreadSlot::IpcBuffer, buffer) == abi::Status::Ok;
     if (!passive) ok = ok && set(abi::ThreadSlot::SchedContext, sched) == abi::Status::Ok;
     if (!ok) abort();
@@ -151,7 +164,9 @@ core::Thread& Machine::make_thread(unsigned id, unsigned priority, bool passive)
 }
 
 void Machine::start(core::Thread& t) {
-    if (call(abi::Call::ThreadStart, cap_of(t), abi::kImageBase, abi::kStackTop, 0, 0, 0).status != abi::Status::Ok) abort();
+    if (call(abi::Call::ThreadStart, cap_of(t), abi::kImageBase, abi::kStackTop, 0, 0, 0).status !=
+        abi::Status::Ok)
+        abort();
 }
 
 core::Thread* Machine::resched(unsigned id) {
@@ -170,7 +185,7 @@ core::Thread* Machine::advance(unsigned id, uint64_t ticks) {
 
 }  // namespace bulkhead::fake
 
-// ---- namespace arch, as core sees it ---------------------------------------------------------------------------------------
+// ---- namespace arch, as core sees it ---------------------------------------------------------------------
 
 namespace bulkhead::arch {
 
@@ -185,11 +200,21 @@ PhysAddr virt_to_phys(const void* p) {
     if (offset >= fake::kMemory) abort();
     return PhysAddr{offset};
 }
-void zero_page(void* page) { memset(page, 0, 4096); }
-bool preemption_pending() { return state.preempt_every != 0 && ++state.preempt_count % state.preempt_every == 0; }
-uint64_t now() { return state.clock; }
-void set_timer(uint64_t deadline) { state.timer[core::sys.here->id] = deadline; }
-void send_resched(CpuId id) { ++state.resched[id]; }
+void zero_page(void* page) {
+    memset(page, 0, 4096);
+}
+bool preemption_pending() {
+    return state.preempt_every != 0 && ++state.preempt_count % state.preempt_every == 0;
+}
+uint64_t now() {
+    return state.clock;
+}
+void set_timer(uint64_t deadline) {
+    state.timer[core::sys.here->id] = deadline;
+}
+void send_resched(CpuId id) {
+    ++state.resched[id];
+}
 
 void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes) {
     ++state.shootdowns;
@@ -201,17 +226,29 @@ void tlb_shootdown(core::PageTable& root, uint64_t address, uint64_t bytes) {
         });
     }
 }
-void init_host_root(void* table) { static_cast<uint64_t*>(table)[511] = 0x1000 | 3; }
+void init_host_root(void* table) {
+    static_cast<uint64_t*>(table)[511] = 0x1000 | 3;
+}
 void stop_remote(CpuId id, core::Thread& t) {
     if (core::sys.cpu[id]->current != &t || core::sys.cpu[id] == core::sys.here) abort();
     ++state.stops;
 }
-uint64_t fpu_bytes() { return 576; }
-void fpu_init(void* area) { memset(area, 0, 576); }
+uint64_t fpu_bytes() {
+    return 576;
+}
+void fpu_init(void* area) {
+    memset(area, 0, 576);
+}
 
-uint64_t vcpu_bytes() { return 8192; }
-bool vcpu_available() { return true; }
-void vcpu_init(void* area) { memset(area, 0, 8192); }
+uint64_t vcpu_bytes() {
+    return 8192;
+}
+bool vcpu_available() {
+    return true;
+}
+void vcpu_init(void* area) {
+    memset(area, 0, 8192);
+}
 abi::Status vcpu_prepare(void*, abi::VcpuState& page, uint64_t* field) {
     *field = 77;
     page.dirty = 0;
@@ -223,21 +260,35 @@ void vcpu_leave(void*, abi::VcpuState& page, abi::ExitReason reason) {
 }
 void vcpu_destroy(void*) {}
 
-void irq_mask(uint32_t gsi) { state.gsi_masked |= uint64_t{1} << gsi; }
-void irq_unmask(uint32_t gsi) { state.gsi_masked &= ~(uint64_t{1} << gsi); }
+void irq_mask(uint32_t gsi) {
+    state.gsi_masked |= uint64_t{1} << gsi;
+}
+void irq_unmask(uint32_t gsi) {
+    state.gsi_masked &= ~(uint64_t{1} << gsi);
+}
 bool irq_setup(uint32_t gsi, uint32_t) {
     state.gsi_used |= uint64_t{1} << gsi;
     return gsi != 2;
 }
-void irq_release(uint32_t gsi) { state.gsi_used &= ~(uint64_t{1} << gsi); }
-uint64_t port_in(uint16_t port, unsigned bytes) { return port * 10u + bytes; }
-void port_out(uint16_t port, unsigned, uint64_t value) { state.ports.emplace_back(port, value); }
-void uart_write(const char* text, size_t bytes) { state.uart.append(text, bytes); }
+void irq_release(uint32_t gsi) {
+    state.gsi_used &= ~(uint64_t{1} << gsi);
+}
+uint64_t port_in(uint16_t port, unsigned bytes) {
+    return port * 10u + bytes;
+}
+void port_out(uint16_t port, unsigned, uint64_t value) {
+    state.ports.emplace_back(port, value);
+}
+void uart_write(const char* text, size_t bytes) {
+    state.uart.append(text, bytes);
+}
 void uart_enable(bool) {}
 void panic(const char* what) {
     fprintf(stderr, "panic: %s\n", what);
     abort();
 }
-Counters counters(bool) { return {}; }
+Counters counters(bool) {
+    return {};
+}
 
 }  // namespace bulkhead::arch

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A machine for kernel/core on the host: memory, CPUs with TLBs that cache translations until they are flushed, a clock that
-// stands still unless told, interrupts that "arrive" when a test wants a long operation to be preempted.
+// A machine for kernel/core on the host: memory, CPUs with TLBs that cache translations until they are
+// flushed, a clock that stands still unless told, interrupts that "arrive" when a test wants a long operation
+// to be preempted.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Translation {
 struct State {
     char* memory = nullptr;
     uint64_t clock = 1'000'000;
-    uint64_t preempt_every = 0;   // every n-th question is answered "yes"; 0: never
+    uint64_t preempt_every = 0;  // every n-th question is answered "yes"; 0: never
     uint64_t preempt_count = 0;
     uint64_t timer[4] = {};
     unsigned resched[4] = {};
@@ -47,7 +48,7 @@ bool tlbs_are_fresh();
 
 // A booted kernel with its root thread running on CPU 0.
 class Machine {
-public:
+  public:
     explicit Machine(unsigned cpus = 2);
     Machine(const Machine&) = delete;
 
@@ -62,15 +63,21 @@ public:
         unsigned restarts;
     };
     // `t` must be running. Restarted calls are made again, as the CPU would.
-    Outcome call(core::Thread& t, abi::Call number, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0, uint64_t a4 = 0, uint64_t a5 = 0, uint64_t r12 = 0, uint64_t r13 = abi::kDeadlineNever);
+    Outcome call(core::Thread& t, abi::Call number, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0,
+                 uint64_t a3 = 0, uint64_t a4 = 0, uint64_t a5 = 0, uint64_t r12 = 0,
+                 uint64_t r13 = abi::kDeadlineNever);
     // The same by the root thread.
-    Outcome call(abi::Call number, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0, uint64_t a4 = 0, uint64_t a5 = 0) { return call(*root_, number, a0, a1, a2, a3, a4, a5); }
+    Outcome call(abi::Call number, uint64_t a0 = 0, uint64_t a1 = 0, uint64_t a2 = 0, uint64_t a3 = 0,
+                 uint64_t a4 = 0, uint64_t a5 = 0) {
+        return call(*root_, number, a0, a1, a2, a3, a4, a5);
+    }
 
     uint64_t free_slot() { return next_slot_++; }
     // Makes one object from the big Untyped; returns its address.
     uint64_t make(abi::ObjectType type, uint64_t size = 0);
     uint64_t big_untyped() const { return big_untyped_; }
-    // A thread in the root's CSpace and VSpace, with its own IPC buffer, SchedContext and priority; not started.
+    // A thread in the root's CSpace and VSpace, with its own IPC buffer, SchedContext and priority; not
+    // started.
     core::Thread& make_thread(unsigned cpu, unsigned priority, bool passive = false);
     uint64_t cap_of(const core::Thread& t) const { return caps_.at(&t); }
     uint64_t sched_of(const core::Thread& t) const { return scheds_.at(&t); }
@@ -79,7 +86,7 @@ public:
     core::Thread* resched(unsigned id);
     core::Thread* advance(unsigned id, uint64_t ticks);  // time passes on that CPU, its timer fires if due
 
-private:
+  private:
     core::Thread* root_ = nullptr;
     uint64_t next_slot_ = 0, big_untyped_ = 0;
     std::map<const core::Thread*, uint64_t> caps_, scheds_;

@@ -19,13 +19,16 @@ namespace rights = abi::rights;
 
 namespace {
 
-// A server (waiting in receive) and a client (running), both on CPU 0 but the root thread's priority above them is asleep.
+// A server (waiting in receive) and a client (running), both on CPU 0 but the root thread's priority above
+// them is asleep.
 struct Pair {
     Machine m;
-    uint64_t e = m.make(ObjectType::Endpoint), badged = m.free_slot(), reply = m.make(ObjectType::Reply), n = m.make(ObjectType::Notification);
+    uint64_t e = m.make(ObjectType::Endpoint), badged = m.free_slot(), reply = m.make(ObjectType::Reply),
+             n = m.make(ObjectType::Notification);
     core::Thread& client;
     core::Thread& server;
-    explicit Pair(bool passive = false, unsigned server_cpu = 0) : client{m.make_thread(0, 20)}, server{m.make_thread(server_cpu, 20, passive)} {
+    explicit Pair(bool passive = false, unsigned server_cpu = 0)
+        : client{m.make_thread(0, 20)}, server{m.make_thread(server_cpu, 20, passive)} {
         REQUIRE(m.call(Call::CapMint, badged, e, rights::kAll, 77).status == Status::Ok);
         if (passive) set(server, ThreadSlot::SchedContext, m.sched_of(client));
         m.start(server);
@@ -40,7 +43,10 @@ struct Pair {
         root_sleeps();
         REQUIRE(client.running_on == &m.cpu[0]);
     }
-    void set(core::Thread& t, ThreadSlot which, uint64_t what) { REQUIRE(m.call(Call::ThreadSet, m.cap_of(t), static_cast<uint64_t>(which), what).status == Status::Ok); }
+    void set(core::Thread& t, ThreadSlot which, uint64_t what) {
+        REQUIRE(m.call(Call::ThreadSet, m.cap_of(t), static_cast<uint64_t>(which), what).status ==
+                Status::Ok);
+    }
     void root_sleeps() { (void)m.call(Call::Wait, n, abi::kDeadlineNever); }
     void root_wakes() {
         core::sys.here = &m.cpu[0];
@@ -121,7 +127,8 @@ TEST_CASE("A fault reaches its handler on another CPU, waiting or not, and the a
         CHECK(MessageTag{p.server.user.rsi}.label() == abi::kFaultLabel);
         CHECK(p.server.user.rdi == 77);
         CHECK(p.server.user.rdx == 0x9000);
-        (void)p.m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 0, 0, 0, 0, p.reply);
+        (void)p.m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 0, 0, 0, 0,
+                       p.reply);
         p.m.resched(0);
         CHECK(p.client.running_on == &p.m.cpu[0]);
         CHECK(p.server.state == ThreadState::Receiving);
@@ -133,7 +140,9 @@ TEST_CASE("Long messages and capabilities; without kGrant none; what does not fi
     Machine& m = p.m;
     const uint64_t gift = 12000, moved = 12001, to = 12100;
     p.root_wakes();
-    REQUIRE(m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame), 12, gift, 2).status == Status::Ok);
+    REQUIRE(
+        m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame), 12, gift, 2).status ==
+        Status::Ok);
     const uint64_t poor = m.free_slot();
     REQUIRE(m.call(Call::CapMint, poor, p.e, rights::kWrite, 1).status == Status::Ok);
     p.root_sleeps();
@@ -241,7 +250,8 @@ TEST_CASE("Receive: deadlines, bound notification, a Reply in use") {
     CHECK(p.server.user.rdx == 4);
     (void)m.call(p.client, Call::Yield);
     REQUIRE(p.server.running_on != nullptr);
-    CHECK(m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply, abi::kDeadlinePoll).status == Status::Timeout);
+    CHECK(m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply, abi::kDeadlinePoll).status ==
+          Status::Timeout);
     (void)m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply, fake::state.clock + 1000);
     CHECK(p.server.state == ThreadState::Receiving);
     CHECK(fake::state.timer[0] <= fake::state.clock + 1000);
@@ -279,7 +289,8 @@ TEST_CASE("Suspend ends a wait with Aborted; registers can be read; exit stores 
     p.root_wakes();
     CHECK(m.call(Call::Wait, joined, 0).r0 == 8);
     CHECK(m.call(Call::ThreadResume, m.cap_of(p.client)).status == Status::NotReady);
-    CHECK(m.call(Call::ThreadStart, m.cap_of(p.client), 0x1000, 0, 0, 0, 0).status == Status::Ok);  // a new life
+    CHECK(m.call(Call::ThreadStart, m.cap_of(p.client), 0x1000, 0, 0, 0, 0).status ==
+          Status::Ok);  // a new life
 }
 
 TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
@@ -314,7 +325,8 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     memcpy(&r, p.server.buffer->data, sizeof r);
     CHECK(r.rbx == 42);
     const uint64_t rdx_before = p.client.user.rdx;
-    (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 99, 0, 0, 0, p.reply);
+    (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 99, 0, 0, 0,
+                 p.reply);
     REQUIRE(p.client.running_on != nullptr);
     CHECK(p.client.user.rip == 0x9000);
     CHECK(p.client.user.rdx == rdx_before);
@@ -322,7 +334,8 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     r.rip = 0xabc000;
     r.rflags = ~uint64_t{0};
     memcpy(p.server.buffer->data, &r, sizeof r);
-    (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResumeRegs, 0, 0}.raw, 0, 0, 0, 0, p.reply);
+    (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResumeRegs, 0, 0}.raw, 0, 0, 0, 0,
+                 p.reply);
     REQUIRE(p.client.running_on != nullptr);
     CHECK(p.client.user.rip == 0xabc000);
     CHECK((p.client.user.rflags & 0x3100) == 0);  // no IOPL, no TF
@@ -346,7 +359,8 @@ TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it ne
     Pair p;
     Machine& m = p.m;
     p.root_wakes();
-    const uint64_t v = m.make(ObjectType::Vcpu), page = m.make(ObjectType::Frame, 12), groot = m.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
+    const uint64_t v = m.make(ObjectType::Vcpu), page = m.make(ObjectType::Frame, 12),
+                   groot = m.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Guest, 4));
     const uint64_t kick = m.make(ObjectType::Notification), bit = m.free_slot();
     REQUIRE(m.call(Call::CapMint, bit, kick, rights::kAll, 2).status == Status::Ok);
     CHECK(m.call(Call::VcpuRun, v, abi::kDeadlineNever).status == Status::NotReady);
@@ -359,7 +373,9 @@ TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it ne
     core::Vcpu& vcpu = *m.slot(v).as<core::Vcpu>();
     p.root_sleeps();
     core::Thread& t = p.client;
-    const auto run = [&](uint64_t deadline = abi::kDeadlineNever) { return m.call(t, Call::VcpuRun, v, deadline).status; };
+    const auto run = [&](uint64_t deadline = abi::kDeadlineNever) {
+        return m.call(t, Call::VcpuRun, v, deadline).status;
+    };
     (void)run();
     REQUIRE(t.guest == &vcpu);
     CHECK(t.running_on == &m.cpu[0]);

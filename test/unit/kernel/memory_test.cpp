@@ -23,13 +23,16 @@ struct Space {
     Machine& m;
     uint64_t root;
     core::PageTable& table() { return *m.slot(root).as<core::PageTable>(); }
-    explicit Space(Machine& machine, TableKind kind = TableKind::Host) : m{machine}, root{machine.make(ObjectType::PageTable, abi::table_size_arg(kind, 4))} {}
+    explicit Space(Machine& machine, TableKind kind = TableKind::Host)
+        : m{machine}, root{machine.make(ObjectType::PageTable, abi::table_size_arg(kind, 4))} {}
     uint64_t add(unsigned level, uint64_t address) {
         const uint64_t t = m.make(ObjectType::PageTable, abi::table_size_arg(table().kind, level));
         REQUIRE(m.call(Call::TableMap, root, t, address).status == Status::Ok);
         return t;
     }
-    Machine::Outcome frame(uint64_t f, uint64_t address, uint64_t flags, uint64_t count = 1) { return m.call(Call::FrameMap, root, f, address, flags, count); }
+    Machine::Outcome frame(uint64_t f, uint64_t address, uint64_t flags, uint64_t count = 1) {
+        return m.call(Call::FrameMap, root, f, address, flags, count);
+    }
 };
 
 }  // namespace
@@ -101,14 +104,16 @@ TEST_CASE("Frames of every size, in host and guest tables") {
             REQUIRE(s.frame(f, at, map::kRead | map::kWrite).status == Status::Ok);
             const uint64_t last = (uint64_t{1} << bits) - 4096;
             CHECK(fake::access(1, s.table(), at)->physical == m.slot(f).object);
-            CHECK((fake::access(1, s.table(), at + last)->physical & ~uint64_t{4095}) == m.slot(f).object + last);
+            CHECK((fake::access(1, s.table(), at + last)->physical & ~uint64_t{4095}) ==
+                  m.slot(f).object + last);
             if (bits < 20) CHECK(!fake::access(1, s.table(), at + last + 4096));
             if (bits % 2 == 0) CHECK(m.call(Call::CapDelete, f).status == Status::Ok);
             CHECK(fake::tlbs_are_fresh());
         }
         const uint64_t wx = m.make(ObjectType::Frame, 12);
         s.add(1, kAt);
-        CHECK(s.frame(wx, kAt, map::kRead | map::kWrite | map::kExecute).status == (kind == TableKind::Guest ? Status::Ok : Status::BadArgument));
+        CHECK(s.frame(wx, kAt, map::kRead | map::kWrite | map::kExecute).status ==
+              (kind == TableKind::Guest ? Status::Ok : Status::BadArgument));
     }
 }
 
@@ -135,13 +140,15 @@ TEST_CASE("Batches are preemptible and say how far they came") {
     Space s{m};
     for (const unsigned level : {3u, 2u, 1u}) s.add(level, kAt);
     const uint64_t first = 12000;
-    REQUIRE(m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame), 12, first, 40).status == Status::Ok);
+    REQUIRE(m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame), 12, first, 40)
+                .status == Status::Ok);
     fake::state.preempt_every = 3;
     const auto o = s.frame(first, kAt, map::kRead, 40);
     CHECK(o.status == Status::Ok);
     CHECK(o.r0 == 40);
     CHECK(o.restarts > 10);
-    for (uint64_t i = 0; i < 40; ++i) CHECK(fake::access(0, s.table(), kAt + i * 4096)->physical == m.slot(first + i).object);
+    for (uint64_t i = 0; i < 40; ++i)
+        CHECK(fake::access(0, s.table(), kAt + i * 4096)->physical == m.slot(first + i).object);
     const auto u = m.call(Call::Unmap, first, 40);
     CHECK(u.status == Status::Ok);
     CHECK(u.r0 == 40);
@@ -153,11 +160,13 @@ TEST_CASE("Batches are preemptible and say how far they came") {
     CHECK(p.r1 == 12);
 }
 
-TEST_CASE("Tables: unmapped or destroyed, what they mapped is gone from TLBs and slots; moved slots are followed") {
+TEST_CASE(
+    "Tables: unmapped or destroyed, what they mapped is gone from TLBs and slots; moved slots are followed") {
     Machine m;
     Space s{m};
     s.add(3, kAt);
-    const uint64_t l2 = s.add(2, kAt), l1 = s.add(1, kAt), f = m.make(ObjectType::Frame, 14), moved = m.free_slot(), moved_table = m.free_slot();
+    const uint64_t l2 = s.add(2, kAt), l1 = s.add(1, kAt), f = m.make(ObjectType::Frame, 14),
+                   moved = m.free_slot(), moved_table = m.free_slot();
     REQUIRE(s.frame(f, kAt, map::kRead).status == Status::Ok);
     REQUIRE(fake::access(1, s.table(), kAt + 0x3000));
     REQUIRE(m.call(Call::CapMove, moved, f).status == Status::Ok);
@@ -165,7 +174,8 @@ TEST_CASE("Tables: unmapped or destroyed, what they mapped is gone from TLBs and
     CHECK(m.call(Call::Unmap, moved_table, 1).status == Status::Ok);
     CHECK(fake::tlbs_are_fresh());
     CHECK(!fake::access(1, s.table(), kAt));
-    CHECK(m.call(Call::TableMap, s.root, moved_table, kAt + (2 << 20)).status == Status::Ok);  // elsewhere, with its content
+    CHECK(m.call(Call::TableMap, s.root, moved_table, kAt + (2 << 20)).status ==
+          Status::Ok);  // elsewhere, with its content
     CHECK(fake::access(1, s.table(), kAt + (2 << 20) + 0x1000));
     CHECK(m.call(Call::CapDelete, l2).status == Status::Ok);
     CHECK(fake::tlbs_are_fresh());
@@ -193,16 +203,26 @@ TEST_CASE("Random mapping, unmapping, moving and deleting leaves no stale transl
         Space& space = random() % 2 != 0 ? s : g;
         const uint64_t at = kAt + (random() % 4 << 21) + (random() % 64 << 12);
         switch (random() % 8) {
-        case 0: (void)m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame), 12 + random() % 5, slot, 1); break;
-        case 1: (void)m.call(Call::CapCopy, slot, other, rights::kAll); break;
-        case 2: (void)m.call(Call::CapMove, slot, other); break;
-        case 3: (void)m.call(Call::CapDelete, slot); break;
-        case 4: if (random() % 8 == 0) (void)m.call(Call::CapRevoke, slot); break;
-        case 5:
-        case 6: (void)space.frame(slot, at, map::kRead | (random() % 2 != 0 ? map::kWrite : 0), 1 + random() % 3); break;
-        case 7: (void)m.call(Call::Unmap, slot, 1); break;
+            case 0:
+                (void)m.call(Call::Retype, m.big_untyped(), static_cast<uint64_t>(ObjectType::Frame),
+                             12 + random() % 5, slot, 1);
+                break;
+            case 1: (void)m.call(Call::CapCopy, slot, other, rights::kAll); break;
+            case 2: (void)m.call(Call::CapMove, slot, other); break;
+            case 3: (void)m.call(Call::CapDelete, slot); break;
+            case 4:
+                if (random() % 8 == 0) (void)m.call(Call::CapRevoke, slot);
+                break;
+            case 5:
+            case 6:
+                (void)space.frame(slot, at, map::kRead | (random() % 2 != 0 ? map::kWrite : 0),
+                                  1 + random() % 3);
+                break;
+            case 7: (void)m.call(Call::Unmap, slot, 1); break;
         }
-        for (unsigned i = 0; i < 4; ++i) (void)fake::access(static_cast<unsigned>(random() % 3), i % 2 != 0 ? s.table() : g.table(), kAt + (random() % 4 << 21) + (random() % 64 << 12));
+        for (unsigned i = 0; i < 4; ++i)
+            (void)fake::access(static_cast<unsigned>(random() % 3), i % 2 != 0 ? s.table() : g.table(),
+                               kAt + (random() % 4 << 21) + (random() % 64 << 12));
         REQUIRE(fake::tlbs_are_fresh());
     }
     CHECK(m.call(Call::CapRevoke, m.big_untyped()).status == Status::Ok);

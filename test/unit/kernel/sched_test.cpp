@@ -62,8 +62,11 @@ TEST_CASE("Higher priority first; equals share by weight; one context's threads 
     core::Thread& a = m.make_thread(0, 20);
     core::Thread& b = m.make_thread(0, 20);
     core::Thread& b2 = m.make_thread(0, 20);
-    REQUIRE(m.call(Call::ThreadSet, m.cap_of(b2), static_cast<uint64_t>(abi::ThreadSlot::SchedContext), m.sched_of(b)).status == Status::Ok);
-    REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 20, 3 * 256, 0).status == Status::Ok);
+    REQUIRE(m.call(Call::ThreadSet, m.cap_of(b2), static_cast<uint64_t>(abi::ThreadSlot::SchedContext),
+                   m.sched_of(b))
+                .status == Status::Ok);
+    REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 20, 3 * 256, 0).status ==
+            Status::Ok);
     for (core::Thread* t : {&high, &a, &b, &b2}) m.start(*t);
     s.root_sleeps();
     CHECK(m.cpu[0].current == &high);
@@ -87,7 +90,9 @@ TEST_CASE("A budget is not exceeded, and comes back every period") {
     Machine& m = s.m;
     core::Thread& a = m.make_thread(0, 30);
     core::Thread& b = m.make_thread(0, 20);
-    REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 30, 256, abi::sched_budget(1000, 10000)).status == Status::Ok);
+    REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 30, 256,
+                   abi::sched_budget(1000, 10000))
+                .status == Status::Ok);
     m.start(a);
     m.start(b);
     s.root_sleeps();
@@ -118,7 +123,8 @@ TEST_CASE("Paused contexts do not run, wherever they are") {
     CHECK(m.resched(1) == &a);
     CHECK(m.call(Call::SchedPause, m.sched_of(a), 2).status == Status::BadArgument);
     // Moved to another CPU while it runs.
-    CHECK(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 62, 256, 0).status == Status::Ok);
+    CHECK(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(a), 0, 62, 256, 0).status ==
+          Status::Ok);
     CHECK(m.resched(1) == nullptr);
     s.root_sleeps();
     CHECK(m.cpu[0].current == &a);
@@ -127,14 +133,19 @@ TEST_CASE("Paused contexts do not run, wherever they are") {
 TEST_CASE("SchedConfigure refuses what makes no sense, and what its capability forbids") {
     Machine m;
     const uint64_t s = m.make(ObjectType::SchedContext), limited = m.free_slot();
-    const auto configure = [&](uint64_t control, uint64_t cpu, uint64_t priority, uint64_t weight, uint64_t budget) { return m.call(Call::SchedConfigure, control, s, cpu, priority, weight, budget).status; };
+    const auto configure = [&](uint64_t control, uint64_t cpu, uint64_t priority, uint64_t weight,
+                               uint64_t budget) {
+        return m.call(Call::SchedConfigure, control, s, cpu, priority, weight, budget).status;
+    };
     CHECK(configure(abi::root::kSchedControl, 2, 1, 256, 0) == Status::BadArgument);
     CHECK(configure(abi::root::kSchedControl, 0, 64, 256, 0) == Status::BadArgument);
     CHECK(configure(abi::root::kSchedControl, 0, 1, 0, 0) == Status::BadArgument);
     CHECK(configure(abi::root::kSchedControl, 0, 1, 65536, 0) == Status::BadArgument);
-    CHECK(configure(abi::root::kSchedControl, 0, 1, 256, abi::sched_budget(1000, 500)) == Status::BadArgument);
+    CHECK(configure(abi::root::kSchedControl, 0, 1, 256, abi::sched_budget(1000, 500)) ==
+          Status::BadArgument);
     CHECK(configure(abi::root::kLog, 0, 1, 256, 0) == Status::WrongType);
-    REQUIRE(m.call(Call::CapMint, limited, abi::root::kSchedControl, abi::rights::kAll, 10).status == Status::Ok);
+    REQUIRE(m.call(Call::CapMint, limited, abi::root::kSchedControl, abi::rights::kAll, 10).status ==
+            Status::Ok);
     CHECK(configure(limited, 0, 11, 256, 0) == Status::NoRights);
     CHECK(configure(limited, 0, 10, 256, 0) == Status::Ok);
 }
@@ -151,7 +162,8 @@ TEST_CASE("Threads that miss a part do not start; taking a part away stops them,
     core::Thread& a = m.make_thread(1, 30);
     m.start(a);
     REQUIRE(m.resched(1) == &a);
-    CHECK(m.call(Call::CapRevoke, m.sched_of(a)).status == Status::Ok);  // the thread's slot is a child of this
+    CHECK(m.call(Call::CapRevoke, m.sched_of(a)).status ==
+          Status::Ok);  // the thread's slot is a child of this
     CHECK(a.sched == nullptr);
     CHECK(m.cpu[1].current == nullptr);
     CHECK(m.call(Call::ThreadSet, m.cap_of(a), 4, m.sched_of(a)).status == Status::Ok);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channel between two honest ends: order, wrapping, back-pressure, doorbells, and that nobody sleeps through a message.
+// Channel between two honest ends: order, wrapping, back-pressure, doorbells, and that nobody sleeps through
+// a message.
 #include "lib/ring/channel.hpp"
 
 #include <catch2/catch.hpp>
@@ -99,10 +100,12 @@ TEST_CASE("a polling consumer is not rung, a sleeping one once") {
     CHECK(p.to_right.rings == 1);
     CHECK_FALSE(p.right.arm());  // there is something to do
     std::span<uint64_t> got;
-    while (p.right.receive(got) == Io::Ok) {}
+    while (p.right.receive(got) == Io::Ok) {
+    }
     REQUIRE(send(p.left, 1, 2) == Io::Ok);
     CHECK(p.to_right.rings == 1);  // polling
-    while (p.right.receive(got) == Io::Ok) {}
+    while (p.right.receive(got) == Io::Ok) {
+    }
     CHECK(p.right.arm());
     REQUIRE(send(p.left, 1, 3) == Io::Ok);
     REQUIRE(send(p.left, 1, 4) == Io::Ok);
@@ -145,15 +148,20 @@ TEST_CASE("two threads that sleep whenever they can lose nothing") {
                 right.close(CloseReason::Refused);
                 return;
             }
-            if (io == Io::Ok) ++next;
-            else if (right.arm()) to_right.wait();
+            if (io == Io::Ok)
+                ++next;
+            else if (right.arm())
+                to_right.wait();
         }
     }};
     for (uint64_t n = 0; n < kMessages && left.open();) {
         const Io io = send(left, 1 + n % 37, n);
-        if (io == Io::Ok) ++n;
-        else if (io == Io::Full) to_left.wait();
-        else break;
+        if (io == Io::Ok)
+            ++n;
+        else if (io == Io::Full)
+            to_left.wait();
+        else
+            break;
     }
     consumer.join();
     CHECK(right.received() == kMessages);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer that lies, changes what is being read, vanishes, or is stopped at any instruction. Whatever it does, this side gets whole
-// messages or a closed channel with a reason; it never faults, never loops, never reads outside of the region.
+// A peer that lies, changes what is being read, vanishes, or is stopped at any instruction. Whatever it does,
+// this side gets whole messages or a closed channel with a reason; it never faults, never loops, never reads
+// outside of the region.
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -77,8 +78,9 @@ TEST_CASE("a head beyond what was sent closes the channel when room is asked for
 }
 
 TEST_CASE("malformed entries close the channel") {
-    const auto header = GENERATE(uint64_t{0}, entry_header(EntryKind::Message, 0), entry_header(EntryKind::Message, 10),
-                                 entry_header(EntryKind::Message, 0xffff'ffff), entry_header(EntryKind::Padding, 3), ~uint64_t{0});
+    const auto header = GENERATE(
+        uint64_t{0}, entry_header(EntryKind::Message, 0), entry_header(EntryKind::Message, 10),
+        entry_header(EntryKind::Message, 0xffff'ffff), entry_header(EntryKind::Padding, 3), ~uint64_t{0});
     Victim v;
     v.peer.data()[0] = header;
     v.peer.control().tail = 10;
@@ -109,7 +111,8 @@ TEST_CASE("random control words and data never yield more than a whole entry") {
     for (int n = 0; n < 300 && v.channel.open(); ++n) {
         for (unsigned i = 0; i < 8; ++i)
             v.peer.data()[random() % Victim::kWords] =
-                random() % 3 ? entry_header(random() % 4 ? EntryKind::Message : EntryKind::Padding, static_cast<uint32_t>(random() % 300))
+                random() % 3 ? entry_header(random() % 4 ? EntryKind::Message : EntryKind::Padding,
+                                            static_cast<uint32_t>(random() % 300))
                              : random();
         auto& control = v.peer.control();
         control.tail = random() % 8 ? control.tail + random() % 64 : random();
@@ -120,8 +123,10 @@ TEST_CASE("random control words and data never yield more than a whole entry") {
         if (v.channel.prepare(1 + random() % 100, out) == Io::Ok) v.channel.commit(1 + random() % out.size());
         for (int k = 0; k < 20; ++k) {
             const Io io = v.channel.receive(v.got);
-            if (io == Io::Ok) REQUIRE(v.got.size() <= Victim::kWords / 2);
-            else break;
+            if (io == Io::Ok)
+                REQUIRE(v.got.size() <= Victim::kWords / 2);
+            else
+                break;
         }
         if (v.channel.open()) (void)v.channel.arm();
     }
@@ -137,7 +142,8 @@ TEST_CASE("random words as messages are refused or read, within limits") {
     v.peer.control().tail = words + 1;
     const Io io = receive<FromDomain>(v.channel, read_text);
     CHECK((io == Io::Ok || io == Io::Closed));
-    CHECK((v.channel.open() || v.channel.reason() == CloseReason::BadMessage || v.channel.reason() == CloseReason::Refused));
+    CHECK((v.channel.open() || v.channel.reason() == CloseReason::BadMessage ||
+           v.channel.reason() == CloseReason::Refused));
 }
 
 TEST_CASE("a message that changes while it is read is read once") {
@@ -210,7 +216,8 @@ TEST_CASE("a grant revoked at a random moment, under load") {
             peer.revoke();
         }};
         Channel sender{peer.own(), own.granted(), other};
-        while (!go) {}
+        while (!go) {
+        }
         std::span<uint64_t> out;
         for (uint64_t n = 0; channel.open(); ++n) {
             if (sender.prepare(3, out) == Io::Ok) {
@@ -224,8 +231,8 @@ TEST_CASE("a grant revoked at a random moment, under load") {
     }
 }
 
-// The producer runs in a child, one instruction at a time. After each, what a consumer would find if the producer died there is
-// tried on a copy of the region.
+// The producer runs in a child, one instruction at a time. After each, what a consumer would find if the
+// producer died there is tried on a copy of the region.
 TEST_CASE("a producer that dies at any instruction leaves a prefix of what it sent") {
     constexpr uint64_t kEntries = 4;
     Region own{4096}, peer{4096};
@@ -250,7 +257,8 @@ TEST_CASE("a producer that dies at any instruction leaves a prefix of what it se
     Region copy{4096}, mine{4096};
     uint64_t steps = 0, most = 0, tries = 0;
     std::vector<std::byte> last(4096);
-    while (ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+    while (ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0 && waitpid(child, &status, 0) == child &&
+           WIFSTOPPED(status)) {
         ++steps;
         if (std::memcmp(last.data(), peer.own().data(), last.size()) == 0) continue;
         std::memcpy(last.data(), peer.own().data(), last.size());

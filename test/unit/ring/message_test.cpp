@@ -30,7 +30,8 @@ TEST_CASE("a message arrives as it was built") {
             }) == Io::Ok);
     bool seen = false;
     REQUIRE(receive<FromControl>(p.right, [&](auto message) {
-                seen = message.isAttach() && message.getAttach().getRequest() == 7 && message.getAttach().getDomain() == 42;
+                seen = message.isAttach() && message.getAttach().getRequest() == 7 &&
+                       message.getAttach().getDomain() == 42;
                 return true;
             }) == Io::Ok);
     CHECK(seen);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two regions as the kernel would map them: each side writes one and sees the other read-only, through a second mapping that can
-// be taken away at any moment. Faults in the peer accessors continue at their landing, as the kernel does it.
+// Two regions as the kernel would map them: each side writes one and sees the other read-only, through a
+// second mapping that can be taken away at any moment. Faults in the peer accessors continue at their
+// landing, as the kernel does it.
 #pragma once
 
 #include <signal.h>
@@ -20,9 +21,11 @@ namespace ring_test {
 inline void fixup_handler(int, siginfo_t*, void* context) {
     auto* registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
-    if (rip < reinterpret_cast<uint64_t>(bulkhead_peer_access_start) || rip >= reinterpret_cast<uint64_t>(bulkhead_peer_access_end)) {
+    if (rip < reinterpret_cast<uint64_t>(bulkhead_peer_access_start) ||
+        rip >= reinterpret_cast<uint64_t>(bulkhead_peer_access_end)) {
         static const char text[] = "fault outside of the peer accessors\n";
-        if (write(2, text, sizeof(text) - 1) < 0) {}
+        if (write(2, text, sizeof(text) - 1) < 0) {
+        }
         _exit(99);
     }
     registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<uint64_t>(bulkhead_peer_access_landing));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/cap on a fake kernel: what is made comes back whole, in whatever order handles end, and nothing leaks when the kernel refuses.
+// lib/cap on a fake kernel: what is made comes back whole, in whatever order handles end, and nothing leaks
+// when the kernel refuses.
 #include "lib/cap/mapper.hpp"
 
 #include <catch2/catch.hpp>
@@ -45,7 +46,8 @@ TEST_CASE("memory comes back whole in whatever order objects end") {
     std::vector<cap::Cap<cap::Notification>> notifications;
     for (int n = 0; n < 400; ++n) {
         if (random() % 2) {
-            if (auto made = w.memory.create<cap::Frame>(12 + random() % 8)) frames.push_back(std::move(*made));
+            if (auto made = w.memory.create<cap::Frame>(12 + random() % 8))
+                frames.push_back(std::move(*made));
         } else if (auto made = w.memory.create<cap::Notification>()) {
             notifications.push_back(std::move(*made));
         }
@@ -146,7 +148,8 @@ TEST_CASE("a run of frames crosses tables") {
 TEST_CASE("ranges have a guard page and merge when they are released") {
     World w;
     cap::Mapper mapper{CapAddr{0, 2}, {uint64_t{1} << 40, 64 * 4096}, w.memory};
-    const auto a = mapper.reserve(4096, 4096), b = mapper.reserve(3 * 4096, 4096), c = mapper.reserve(4096, 4096);
+    const auto a = mapper.reserve(4096, 4096), b = mapper.reserve(3 * 4096, 4096),
+               c = mapper.reserve(4096, 4096);
     REQUIRE((a && b && c));
     CHECK(*b >= *a + 2 * 4096);
     CHECK(*c >= *b + 4 * 4096);

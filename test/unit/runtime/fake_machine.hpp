@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A kernel for lib/cap's host tests: slots, Untypeds with watermarks and children, frames that are mapped nowhere, page tables by
-// level. Small enough to be believed; counts everything, so that a test can ask what was left behind.
+// A kernel for lib/cap's host tests: slots, Untypeds with watermarks and children, frames that are mapped
+// nowhere, page tables by level. Small enough to be believed; counts everything, so that a test can ask what
+// was left behind.
 #pragma once
 
 #include <map>
@@ -160,7 +161,8 @@ class FakeMachine final : public cap::FakeKernel {
         if (found == slots.end() || found->second.type != ObjectType::PageTable) return Status::WrongType;
         const uint64_t level = found->second.bits;
         if (address & ((uint64_t{1} << (12 + 9 * level)) - 1)) return Status::BadArgument;
-        return tables_.insert({level, address >> (12 + 9 * level)}).second ? Status::Ok : Status::AlreadyMapped;
+        return tables_.insert({level, address >> (12 + 9 * level)}).second ? Status::Ok
+                                                                           : Status::AlreadyMapped;
     }
 
     cap::FakeKernel* previous_;

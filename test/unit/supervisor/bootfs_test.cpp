@@ -10,10 +10,13 @@ namespace {
 
 std::vector<uint8_t> entry(std::string_view name, std::string_view data, unsigned mode = 0100644) {
     char header[111];
-    std::snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1u, mode, 0u, 0u, 1u, 0u, static_cast<unsigned>(data.size()), 0u, 0u, 0u,
-                  0u, static_cast<unsigned>(name.size() + 1), 0u);
+    std::snprintf(header, sizeof header, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1u,
+                  mode, 0u, 0u, 1u, 0u, static_cast<unsigned>(data.size()), 0u, 0u, 0u, 0u,
+                  static_cast<unsigned>(name.size() + 1), 0u);
     std::vector<uint8_t> out(header, header + 110);
-    auto pad = [&] { while (out.size() % 4) out.push_back(0); };
+    auto pad = [&] {
+        while (out.size() % 4) out.push_back(0);
+    };
     out.insert(out.end(), name.begin(), name.end());
     out.push_back(0);
     pad();
@@ -33,7 +36,8 @@ std::vector<uint8_t> archive(std::initializer_list<std::vector<uint8_t>> entries
 }  // namespace
 
 TEST_CASE("bootfs: files are found by name, directories are not files") {
-    const auto bytes = archive({entry("dom0", "", 040755), entry("./dom0/etc/xen/a.cfg", "memory = 64"), entry("stubdom/vmm", "ELF")});
+    const auto bytes = archive({entry("dom0", "", 040755), entry("./dom0/etc/xen/a.cfg", "memory = 64"),
+                                entry("stubdom/vmm", "ELF")});
     const auto fs = Bootfs::open(bytes);
     REQUIRE(fs);
     CHECK(fs->files().size() == 2);

@@ -70,14 +70,20 @@ TEST_CASE("image: what is not a static-PIE is refused with the reason") {
     };
     CHECK(changed([](File&) {}).empty());
     CHECK(changed([](File& f) { f.header.e_type = ET_EXEC; }).find("-static-pie") != std::string::npos);
-    CHECK(changed([](File& f) { f.programs[1].p_flags |= PF_W; }).find("both writable and executable") != std::string::npos);
+    CHECK(changed([](File& f) { f.programs[1].p_flags |= PF_W; }).find("both writable and executable") !=
+          std::string::npos);
     CHECK(changed([](File& f) { f.programs[2].p_offset = 0x2f80; }).find("truncated") != std::string::npos);
     CHECK(changed([](File& f) { f.programs[2].p_memsz = ~uint64_t{0}; }).find("64 MiB") != std::string::npos);
     CHECK(changed([](File& f) { f.programs[2].p_filesz = 0x6000; }).find("truncated") != std::string::npos);
-    CHECK(changed([](File& f) { f.programs[2].p_vaddr = 0x1000; f.programs[2].p_offset = 0x1000; }).find("out of order") != std::string::npos);
+    CHECK(changed([](File& f) {
+              f.programs[2].p_vaddr = 0x1000;
+              f.programs[2].p_offset = 0x1000;
+          }).find("out of order") != std::string::npos);
     CHECK(changed([](File& f) { f.programs[2].p_vaddr += 8; }).find("do not agree") != std::string::npos);
     CHECK(changed([](File& f) { f.header.e_entry = 0x2000; }).find("entry point") != std::string::npos);
-    CHECK(changed([](File& f) { f.programs[0].p_type = PT_INTERP; }).find("dynamic linker") != std::string::npos);
-    CHECK(changed([](File& f) { f.header.e_phoff = ~uint64_t{0}; }).find("program headers") != std::string::npos);
+    CHECK(changed([](File& f) { f.programs[0].p_type = PT_INTERP; }).find("dynamic linker") !=
+          std::string::npos);
+    CHECK(changed([](File& f) { f.header.e_phoff = ~uint64_t{0}; }).find("program headers") !=
+          std::string::npos);
     CHECK_FALSE(parse_image({}));
 }

@@ -23,15 +23,23 @@ class Tree {
     }
     Tree& begin(const char* name) { return fdt_begin_node(blob_.data(), name), *this; }
     Tree& end() { return fdt_end_node(blob_.data()), *this; }
-    Tree& text(const char* name, const char* value) { return fdt_property(blob_.data(), name, value, static_cast<int>(std::strlen(value) + 1)), *this; }
-    Tree& number(const char* name, uint32_t value) { return fdt_property_u32(blob_.data(), name, value), *this; }
+    Tree& text(const char* name, const char* value) {
+        return fdt_property(blob_.data(), name, value, static_cast<int>(std::strlen(value) + 1)), *this;
+    }
+    Tree& number(const char* name, uint32_t value) {
+        return fdt_property_u32(blob_.data(), name, value), *this;
+    }
     std::span<const uint8_t> finish() {
         end();
         fdt_finish(blob_.data());
         return {blob_.data(), fdt_totalsize(blob_.data())};
     }
     Tree& service(const char* name, uint32_t tag, const std::function<void(Tree&)>& more = {}) {
-        begin(name).text("image", "stubdom/x").number("tag", tag).number("memory-kib", 4096).number("priority", 30);
+        begin(name)
+            .text("image", "stubdom/x")
+            .number("tag", tag)
+            .number("memory-kib", 4096)
+            .number("priority", 30);
         if (more) more(*this);
         return end();
     }
@@ -76,16 +84,33 @@ TEST_CASE("manifest: the shipped manifest is accepted and says what each service
 
 TEST_CASE("manifest: mistakes are refused with the path of the node") {
     CHECK(error_of([](Tree&) {}).empty());
-    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.number("colour", 3); }); }) == "manifest: /services/a: colour: unknown property");
-    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.text("connects", "consol"); }); }) == "manifest: /services/a: connects: no service accepts 'consol'");
-    CHECK(error_of([](Tree& t) { t.service("a", 1).service("b", 1); }) == "manifest: /services/b: tag: 1 is used by /services/a too");
-    CHECK(error_of([](Tree& t) { t.service("Bad Name", 1); }).find("the name of a domain") != std::string::npos);
-    CHECK(error_of([](Tree& t) { t.begin("a").text("image", "x").number("tag", 1).number("memory-kib", 4096).end(); }) == "manifest: /services/a: priority: is missing");
-    CHECK(error_of([](Tree& t) { t.begin("a").text("image", "x").number("tag", 1).number("memory-kib", 1).number("priority", 30).end(); }) ==
-          "manifest: /services/a: memory-kib: 1 is outside 2048..4194304");
-    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.begin("p").text("type", "port").end(); }); }) == "manifest: /services/a/p: type: unknown type 'port'");
-    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.begin("p").text("type", "ports").number("first", 0xffff).number("count", 2).end(); }); }) ==
-          "manifest: /services/a/p: count: 2 is outside 1..1");
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.number("colour", 3); }); }) ==
+          "manifest: /services/a: colour: unknown property");
+    CHECK(error_of([](Tree& t) { t.service("a", 1, [](Tree& n) { n.text("connects", "consol"); }); }) ==
+          "manifest: /services/a: connects: no service accepts 'consol'");
+    CHECK(error_of([](Tree& t) { t.service("a", 1).service("b", 1); }) ==
+          "manifest: /services/b: tag: 1 is used by /services/a too");
+    CHECK(error_of([](Tree& t) { t.service("Bad Name", 1); }).find("the name of a domain") !=
+          std::string::npos);
+    CHECK(error_of([](Tree& t) {
+              t.begin("a").text("image", "x").number("tag", 1).number("memory-kib", 4096).end();
+          }) == "manifest: /services/a: priority: is missing");
+    CHECK(error_of([](Tree& t) {
+              t.begin("a")
+                  .text("image", "x")
+                  .number("tag", 1)
+                  .number("memory-kib", 1)
+                  .number("priority", 30)
+                  .end();
+          }) == "manifest: /services/a: memory-kib: 1 is outside 2048..4194304");
+    CHECK(error_of([](Tree& t) {
+              t.service("a", 1, [](Tree& n) { n.begin("p").text("type", "port").end(); });
+          }) == "manifest: /services/a/p: type: unknown type 'port'");
+    CHECK(error_of([](Tree& t) {
+              t.service("a", 1, [](Tree& n) {
+                  n.begin("p").text("type", "ports").number("first", 0xffff).number("count", 2).end();
+              });
+          }) == "manifest: /services/a/p: count: 2 is outside 1..1");
     CHECK(error_of([](Tree& t) {
               t.service("a", 1, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
               t.service("b", 2, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
@@ -93,23 +118,46 @@ TEST_CASE("manifest: mistakes are refused with the path of the node") {
 }
 
 TEST_CASE("manifest: what cannot be shared or stands alone is refused") {
-    auto grant = [](const char* name, const char* type, std::initializer_list<std::pair<const char*, uint32_t>> numbers = {}) {
+    auto grant = [](const char* name, const char* type,
+                    std::initializer_list<std::pair<const char*, uint32_t>> numbers = {}) {
         return [=](Tree& n) {
             n.begin(name).text("type", type);
             for (const auto& [key, value] : numbers) n.number(key, value);
             n.end();
         };
     };
-    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}})).service("b", 2, grant("serial", "isa-irq", {{"irq", 4}})); }) ==
-          "manifest: /services/b/serial: is granted to /services/a already");
-    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}})).service("b", 2, grant("serial", "isa-irq", {{"irq", 3}})); }).empty());
-    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("memory", "free-memory")); }) == "manifest: /services/a/memory: needs a keep-cnode beside it");
+    CHECK(error_of([&](Tree& t) {
+              t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}}))
+                  .service("b", 2, grant("serial", "isa-irq", {{"irq", 4}}));
+          }) == "manifest: /services/b/serial: is granted to /services/a already");
+    CHECK(error_of([&](Tree& t) {
+              t.service("a", 1, grant("irq", "isa-irq", {{"irq", 4}}))
+                  .service("b", 2, grant("serial", "isa-irq", {{"irq", 3}}));
+          }).empty());
+    CHECK(error_of([&](Tree& t) { t.service("a", 1, grant("memory", "free-memory")); }) ==
+          "manifest: /services/a/memory: needs a keep-cnode beside it");
     Tree stolen;
     stolen.begin("services").service("a", 1, [](Tree& n) { n.text("accepts", "console"); }).end();
-    stolen.begin("templates").begin("t").text("image", "x").number("priority", 9).number("vcpu-priority", 9).number("vcpus-max", 1).text("accepts", "console").end().end();
-    CHECK(parse_manifest(stolen.finish()).error() == "manifest: /templates/t: accepts: 'console' is accepted by /services/a");
+    stolen.begin("templates")
+        .begin("t")
+        .text("image", "x")
+        .number("priority", 9)
+        .number("vcpu-priority", 9)
+        .number("vcpus-max", 1)
+        .text("accepts", "console")
+        .end()
+        .end();
+    CHECK(parse_manifest(stolen.finish()).error() ==
+          "manifest: /templates/t: accepts: 'console' is accepted by /services/a");
     Tree kept;
-    kept.begin("services").end().begin("templates").begin("t").text("image", "x").number("priority", 9).number("vcpu-priority", 9).number("vcpus-max", 1);
+    kept.begin("services")
+        .end()
+        .begin("templates")
+        .begin("t")
+        .text("image", "x")
+        .number("priority", 9)
+        .number("vcpu-priority", 9)
+        .number("vcpus-max", 1);
     kept.begin("k").text("type", "keep").number("kib", 64).end().end().end();
     CHECK(parse_manifest(kept.finish()).error() == "manifest: /templates/t/k: only a service can have this");
 }

@@ -17,7 +17,7 @@
 namespace bulkhead::vmm::test {
 
 class FakeCpu final : public CpuPort {
-public:
+  public:
     abi::VcpuState& state() override { return state_; }
     abi::ExitReason run(uint64_t deadline) override {
         last_deadline = deadline;
@@ -49,16 +49,17 @@ public:
     bool window = false;
     unsigned entries = 0, waits = 0, yields = 0, kicks = 0;
 
-private:
+  private:
     abi::VcpuState state_{};
 };
 
 class FakeGuest final : public PageProvider, public VmObserver {
-public:
+  public:
     static constexpr uint64_t kRam = 4 << 20, kCode = 0x100000, kData = 0x200000;
 
     explicit FakeGuest(unsigned vcpus = 1, bool upcall_vector = false, CpuidSource cpuid = host_cpuid)
-        : ram_{static_cast<std::byte*>(mmap(nullptr, kRam, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))} {
+        : ram_{static_cast<std::byte*>(
+              mmap(nullptr, kRam, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))} {
         const GuestMemory::Segment segment{GuestPhys{0}, kRam, ram_};
         const auto memory = GuestMemory::create({&segment, 1});
         VmConfig config;
@@ -88,7 +89,9 @@ public:
     }
 
     template <typename T>
-    void put(uint64_t at, const T& value) { std::memcpy(ram_ + at, &value, sizeof value); }
+    void put(uint64_t at, const T& value) {
+        std::memcpy(ram_ + at, &value, sizeof value);
+    }
     template <typename T>
     T get(uint64_t at) const {
         T value;
@@ -173,7 +176,7 @@ public:
     std::vector<uint32_t> notified;
     unsigned changes = 0;
 
-private:
+  private:
     struct alignas(4096) Page {
         std::byte bytes[4096] = {};
     };

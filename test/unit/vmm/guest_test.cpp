@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tiny fake guest that makes the hypercalls in the order in which Linux first uses them, and one exit of each kind.
+// A tiny fake guest that makes the hypercalls in the order in which Linux first uses them, and one exit of
+// each kind.
 #include <catch2/catch.hpp>
 
 #include <random>
@@ -14,7 +15,9 @@ using bulkhead::abi::VcpuState;
 namespace {
 
 constexpr uint64_t kShared = 0x300000;
-constexpr uint64_t external(uint8_t vector) { return vector | uint64_t{1} << 31; }
+constexpr uint64_t external(uint8_t vector) {
+    return vector | uint64_t{1} << 31;
+}
 
 void set_callback(FakeGuest& g, uint8_t vector = 0xf3) {
     xen_hvm_param_t p{DOMID_SELF, 0, HVM_PARAM_CALLBACK_IRQ, (uint64_t{2} << 56) | vector};
@@ -221,7 +224,9 @@ TEST_CASE("guest: all vCPUs halted with interrupts off is power-off") {
 }
 
 TEST_CASE("guest: reboot, crash, suspend and resume by SCHEDOP_shutdown") {
-    for (const auto& [code, reason] : {std::pair{SHUTDOWN_reboot, ExitReport::Reboot}, std::pair{SHUTDOWN_crash, ExitReport::Crash}, std::pair{SHUTDOWN_watchdog, ExitReport::Watchdog}}) {
+    for (const auto& [code, reason] :
+         {std::pair{SHUTDOWN_reboot, ExitReport::Reboot}, std::pair{SHUTDOWN_crash, ExitReport::Crash},
+          std::pair{SHUTDOWN_watchdog, ExitReport::Watchdog}}) {
         FakeGuest g;
         sched_shutdown_t s{static_cast<unsigned>(code)};
         g.call_with(__HYPERVISOR_sched_op, SCHEDOP_shutdown, s);
@@ -440,14 +445,18 @@ TEST_CASE("guest: random calls and exits harm nobody but the guest") {
             const unsigned cpu = static_cast<unsigned>(pick(2));
             if (g.vcpu(cpu).activity() == Vcpu::Activity::Down) g.long_mode(cpu);
             VcpuState& s = g.state(cpu);
-            for (uint64_t at = 0; at < 64; at += 8) g.put(FakeGuest::kData + at, pick(3) ? pick(70) : random());
-            for (uint64_t& r : s.gpr) r = pick(3) == 0 ? random() : pick(2) ? FakeGuest::kData + pick(64) : pick(64);
+            for (uint64_t at = 0; at < 64; at += 8)
+                g.put(FakeGuest::kData + at, pick(3) ? pick(70) : random());
+            for (uint64_t& r : s.gpr)
+                r = pick(3) == 0 ? random() : pick(2) ? FakeGuest::kData + pick(64) : pick(64);
             s.rip = FakeGuest::kCode;
             s.rflags = (random() & 0x8d5) | 2 | (pick(2) << 9);
             const unsigned kind = static_cast<unsigned>(pick(8));
             if (kind < 5) {
-                constexpr uint64_t kCalls[] = {__HYPERVISOR_memory_op, __HYPERVISOR_event_channel_op, __HYPERVISOR_vcpu_op, __HYPERVISOR_hvm_op,
-                                               __HYPERVISOR_grant_table_op, __HYPERVISOR_xen_version, __HYPERVISOR_vm_assist, __HYPERVISOR_console_io};
+                constexpr uint64_t kCalls[] = {__HYPERVISOR_memory_op,      __HYPERVISOR_event_channel_op,
+                                               __HYPERVISOR_vcpu_op,        __HYPERVISOR_hvm_op,
+                                               __HYPERVISOR_grant_table_op, __HYPERVISOR_xen_version,
+                                               __HYPERVISOR_vm_assist,      __HYPERVISOR_console_io};
                 const uint64_t number = pick(20) ? kCalls[pick(std::size(kCalls))] : pick(64);
                 if (number == __HYPERVISOR_sched_op) continue;  // ends or blocks; has tests of its own
                 g.call(number, s.gpr[7], s.gpr[6], s.gpr[2], cpu);
@@ -461,7 +470,8 @@ TEST_CASE("guest: random calls and exits harm nobody but the guest") {
                 g.exit(ExitReason::NestedFault, code, cpu);
             } else if (kind == 6) {
                 s.gpr[1] = pick(2) ? 0x800 + pick(64) : random() >> pick(64);
-                g.exit(pick(2) ? ExitReason::MsrRead : ExitReason::MsrWrite, {0x0f, static_cast<uint8_t>(pick(2) ? 0x32 : 0x30)}, cpu);
+                g.exit(pick(2) ? ExitReason::MsrRead : ExitReason::MsrWrite,
+                       {0x0f, static_cast<uint8_t>(pick(2) ? 0x32 : 0x30)}, cpu);
             } else {
                 g.now += random() >> (24 + pick(40));
                 g.exit(pick(2) ? ExitReason::Timeout : ExitReason::Cpuid, {0x0f, 0xa2}, cpu);

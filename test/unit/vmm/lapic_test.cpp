@@ -23,7 +23,8 @@ TEST_CASE("guest clock: scale, inverse, and no early expiry") {
         const uint64_t second = clock.system_ns(5000 + khz * 1000);
         CHECK(second > 999'999'000);
         CHECK(second <= 1'000'000'001);
-        for (const uint64_t ns : {1ull, 999ull, 1'000'000ull, 123'456'789ull, 86'400'000'000'000ull}) CHECK(clock.system_ns(clock.tsc_at(ns)) >= ns);
+        for (const uint64_t ns : {1ull, 999ull, 1'000'000ull, 123'456'789ull, 86'400'000'000'000ull})
+            CHECK(clock.system_ns(clock.tsc_at(ns)) >= ns);
         CHECK(clock.tsc_at(~0ull) < ~0ull);
     }
 }

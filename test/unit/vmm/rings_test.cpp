@@ -48,7 +48,8 @@ struct alignas(4096) StorePage {
     std::byte* bytes() { return reinterpret_cast<std::byte*>(&ring); }
     std::size_t send(std::string_view text) {
         std::size_t n = 0;
-        while (n < text.size() && ring.req_prod - ring.req_cons < XENSTORE_RING_SIZE) ring.req[ring.req_prod++ % XENSTORE_RING_SIZE] = text[n++];
+        while (n < text.size() && ring.req_prod - ring.req_cons < XENSTORE_RING_SIZE)
+            ring.req[ring.req_prod++ % XENSTORE_RING_SIZE] = text[n++];
         return n;
     }
     std::string receive() {

@@ -25,7 +25,8 @@ class MortalArena final : public ArenaMemory {
         REQUIRE(offset + size <= bytes_.size());
         for (std::size_t i = 0; i < size; i += 8) {
             step();
-            std::memcpy(&bytes_[offset + i], static_cast<const char*>(from) + i, std::min<std::size_t>(8, size - i));
+            std::memcpy(&bytes_[offset + i], static_cast<const char*>(from) + i,
+                        std::min<std::size_t>(8, size - i));
         }
     }
     void publish(std::size_t offset, std::uint64_t value) override {
@@ -49,7 +50,11 @@ struct Kept {
 
 struct Life {
     Life(Kept& kept, long steps)
-        : steps_left(steps), a(kept.first, steps_left), b(kept.second, steps_left), journal(a, b), store({}, &journal) {}
+        : steps_left(steps),
+          a(kept.first, steps_left),
+          b(kept.second, steps_left),
+          journal(a, b),
+          store({}, &journal) {}
     Recovery start() {
         const Recovery recovery = store.start();
         dom0.emplace(store, service, 0, Rights::toolstack());
@@ -182,7 +187,8 @@ TEST_CASE("death at any store loses nothing that was acknowledged and invents no
 
 TEST_CASE("death at any store of a checkpoint leaves one arena good") {
     const auto write_nth = [](Life& life, int n) {
-        return life.dom0->write("/a/b" + std::to_string(n % 5), std::string(static_cast<std::size_t>(n % 60), 'x'));
+        return life.dom0->write("/a/b" + std::to_string(n % 5),
+                                std::string(static_cast<std::size_t>(n % 60), 'x'));
     };
     // Which writes fill the log, so that a checkpoint takes its place?
     std::vector<int> filling;
@@ -249,7 +255,8 @@ TEST_CASE("a full log becomes a checkpoint, again and again, in bounded memory")
     Kept kept(8 * 1024);
     Life life(kept, kForever);
     life.start();
-    for (int i = 0; i < 3000; ++i) CHECK(life.dom0->write("/n" + std::to_string(i % 7), std::to_string(i)) == "OK|");
+    for (int i = 0; i < 3000; ++i)
+        CHECK(life.dom0->write("/n" + std::to_string(i % 7), std::to_string(i)) == "OK|");
     CHECK(life.journal.checkpoints() > 10);
     CHECK(life.journal.checkpoints() < 100);
     CHECK(recovered(kept) == life.dump());

@@ -44,12 +44,16 @@ class Client {
         if (reply.op == Op::error) text.pop_back();
         return text;
     }
-    std::string read(const std::string& path, TxId tx = kNoTransaction) { return ask(Op::read, path + "|", tx); }
+    std::string read(const std::string& path, TxId tx = kNoTransaction) {
+        return ask(Op::read, path + "|", tx);
+    }
     std::string write(const std::string& path, const std::string& value, TxId tx = kNoTransaction) {
         return ask(Op::write, path + "|" + value, tx);
     }
     std::string rm(const std::string& path, TxId tx = kNoTransaction) { return ask(Op::rm, path + "|", tx); }
-    std::string ls(const std::string& path, TxId tx = kNoTransaction) { return ask(Op::directory, path + "|", tx); }
+    std::string ls(const std::string& path, TxId tx = kNoTransaction) {
+        return ask(Op::directory, path + "|", tx);
+    }
     TxId begin() { return TxId{static_cast<std::uint32_t>(std::stoul(ask(Op::transaction_start, "|")))}; }
     std::string end(TxId tx, const char* how = "T|") { return ask(Op::transaction_end, how, tx); }
 
@@ -74,7 +78,9 @@ using Events = std::vector<std::string>;
 
 // dom0 and two guests with their homes made.
 struct World {
-    explicit World(const Quota& quota = {}) : store(quota) { CHECK(store.start().outcome == Recovery::Outcome::fresh); }
+    explicit World(const Quota& quota = {}) : store(quota) {
+        CHECK(store.start().outcome == Recovery::Outcome::fresh);
+    }
     ~World() {
         std::string finding;
         CHECK(store.check(finding));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random clients against a model that is a plain map. A transaction that commits must have seen and done exactly what it
-// would have, had it run alone at the moment of its commit; one during which nothing changed must commit.
+// Random clients against a model that is a plain map. A transaction that commits must have seen and done
+// exactly what it would have, had it run alone at the moment of its commit; one during which nothing changed
+// must commit.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -30,7 +31,8 @@ void make_parents(Model& model, const std::string& path) {
 
 std::string remove(Model& model, const std::string& path) {
     if (!model.contains(path)) return model.contains(parent(path)) ? "OK|" : "ENOENT";
-    std::erase_if(model, [&](const auto& node) { return node.first == path || node.first.starts_with(path + "/"); });
+    std::erase_if(model,
+                  [&](const auto& node) { return node.first == path || node.first.starts_with(path + "/"); });
     return "OK|";
 }
 
@@ -110,7 +112,8 @@ TEST_CASE("committed transactions are as if each had run alone") {
             std::string text;
             w.store.dump(text);
             const std::size_t specials = 2;
-            REQUIRE(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) == model.size() + specials);
+            REQUIRE(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) ==
+                    model.size() + specials);
             for (const auto& [path, value] : model)
                 REQUIRE(text.find(path + " = \"" + value + "\" (n0)\n") != std::string::npos);
         }

@@ -155,9 +155,10 @@ TEST_CASE("paths are checked") {
 
 TEST_CASE("payloads without their NULs are EINVAL") {
     World w;
-    for (const Op op : {Op::read, Op::directory, Op::get_perms, Op::mkdir, Op::rm, Op::write, Op::watch, Op::unwatch,
-                        Op::set_perms, Op::directory_part, Op::introduce, Op::release, Op::resume, Op::set_target,
-                        Op::get_domain_path, Op::is_domain_introduced, Op::transaction_end, Op::control}) {
+    for (const Op op :
+         {Op::read, Op::directory, Op::get_perms, Op::mkdir, Op::rm, Op::write, Op::watch, Op::unwatch,
+          Op::set_perms, Op::directory_part, Op::introduce, Op::release, Op::resume, Op::set_target,
+          Op::get_domain_path, Op::is_domain_introduced, Op::transaction_end, Op::control}) {
         CHECK(w.dom0.ask_raw(op, "") == "EINVAL");
         CHECK(w.dom0.ask_raw(op, "/a") == "EINVAL");
     }

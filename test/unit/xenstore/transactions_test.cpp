@@ -71,10 +71,11 @@ TEST_CASE("conflicts are EAGAIN at the end, and only conflicts are") {
               [&] { CHECK(w.dom0.ask(Op::set_perms, "/a/x|n0|") == "OK|"); }) == "EAGAIN");
     CHECK(run([&](TxId t) { w.dom0.write("/a/x", "in", t); }, remove_a) == "EAGAIN");
     CHECK(w.dom0.read("/a") == "ENOENT");
-    CHECK(run([&](TxId t) { w.dom0.read("/b", t); }, [&] {
-              CHECK(w.dom0.rm("/b") == "OK|");
-              CHECK(w.dom0.write("/b", "0") == "OK|");
-          }) == "EAGAIN");
+    CHECK(run([&](TxId t) { w.dom0.read("/b", t); },
+              [&] {
+                  CHECK(w.dom0.rm("/b") == "OK|");
+                  CHECK(w.dom0.write("/b", "0") == "OK|");
+              }) == "EAGAIN");
 }
 
 TEST_CASE("two clients' transactions that touch different nodes both commit") {

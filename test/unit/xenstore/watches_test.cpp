@@ -148,7 +148,8 @@ TEST_CASE("a watcher that reads no events costs bounded memory and still learns 
     for (int i = 0; i < 500; ++i) CHECK(w.one.write("a/" + std::to_string(i), "") == "OK|");
     const Events heard = w.one.events();
     CHECK(heard.size() == 256 + 100);
-    for (int i = 0; i < 100; ++i) CHECK(heard[static_cast<std::size_t>(256 + i)] == "a|" + std::to_string(i) + "|");
+    for (int i = 0; i < 100; ++i)
+        CHECK(heard[static_cast<std::size_t>(256 + i)] == "a|" + std::to_string(i) + "|");
     CHECK(w.one.write("a/new", "") == "OK|");
     CHECK(w.one.events().size() == 100);
 }

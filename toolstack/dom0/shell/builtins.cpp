@@ -88,12 +88,14 @@ int sleep(Context& context, Words words) {
     return xl::kSuccess;
 }
 
-// The same clock that guests see, and the memory: what benchmarks put before and after a command (tools/bench.py).
+// The same clock that guests see, and the memory: what benchmarks put before and after a command
+// (tools/bench.py).
 int tsc(Context& context, Words words) {
     if (words.size() != 1) return usage(context, "tsc");
     const auto machine = context.backend.physinfo();
     if (!machine) return xl::report(context, "tsc", machine.error());
-    context.console.print(xl::format("tsc=%llu free_kib=%llu total_kib=%llu\n", static_cast<unsigned long long>(__builtin_ia32_rdtsc()),
+    context.console.print(xl::format("tsc=%llu free_kib=%llu total_kib=%llu\n",
+                                     static_cast<unsigned long long>(__builtin_ia32_rdtsc()),
                                      static_cast<unsigned long long>(machine->free_memory_kib),
                                      static_cast<unsigned long long>(machine->total_memory_kib)));
     return xl::kSuccess;
