@@ -49,7 +49,10 @@ struct BootIrqOverride {
 
 struct BootFramebuffer {
     uint64_t base;
-    uint32_t width, height, pitch, bits;  // width 0: none
+    uint32_t width, height, pitch, bits;  // pixels, pixels, bytes a line, bits a pixel; width 0: none
+    // Where a colour lies in a pixel, lowest bit and number of bits, as Multiboot 2 describes it (3.6.12).
+    uint8_t red_position, red_bits, green_position, green_bits, blue_position, blue_bits;
+    uint8_t reserved[2];
 };
 
 struct BootInfo {

@@ -102,13 +102,44 @@ uint64_t load_kernel(Volume& volume, const FileLine& line, abi::BootInfo& info) 
     return info.kernel_base + layout.entry_offset;
 }
 
+struct Field {
+    uint8_t position, bits;
+};
+
+Field field(uint32_t mask) {
+    if (mask == 0) return {0, 0};
+    const int low = __builtin_ctz(mask), high = 32 - __builtin_clz(mask);
+    return {static_cast<uint8_t>(low), static_cast<uint8_t>(high - low)};
+}
+
+// UEFI 2.10, 12.9.2: the masks are given only where the format has no name; PixelBltOnly has no memory.
 void describe_screen(abi::BootInfo& info) {
     EFI_GRAPHICS_OUTPUT_PROTOCOL* graphics = nullptr;
     if (EFI_ERROR(BS->LocateProtocol(&graphics_guid, nullptr, reinterpret_cast<void**>(&graphics)))) return;
-    const auto& mode = *graphics->Mode;
-    if (mode.Info->PixelFormat > PixelBlueGreenRedReserved8BitPerColor) return;
-    info.framebuffer = {mode.FrameBufferBase, mode.Info->HorizontalResolution, mode.Info->VerticalResolution,
-                        mode.Info->PixelsPerScanLine * 4, 32};
+    const auto& mode = *graphics->Mode->Info;
+    EFI_PIXEL_BITMASK mask{0xff0000, 0xff00, 0xff, 0xff000000};
+    if (mode.PixelFormat == PixelRedGreenBlueReserved8BitPerColor)
+        mask = {0xff, 0xff00, 0xff0000, 0xff000000};
+    else if (mode.PixelFormat == PixelBitMask)
+        mask = mode.PixelInformation;
+    else if (mode.PixelFormat != PixelBlueGreenRedReserved8BitPerColor)
+        return;
+    const uint32_t used = mask.RedMask | mask.GreenMask | mask.BlueMask | mask.ReservedMask;
+    if (used == 0) return;
+    const uint32_t bits = (32 - static_cast<uint32_t>(__builtin_clz(used)) + 7) & ~uint32_t{7};
+    const Field red = field(mask.RedMask), green = field(mask.GreenMask), blue = field(mask.BlueMask);
+    info.framebuffer = {.base = graphics->Mode->FrameBufferBase,
+                        .width = mode.HorizontalResolution,
+                        .height = mode.VerticalResolution,
+                        .pitch = mode.PixelsPerScanLine * bits / 8,
+                        .bits = bits,
+                        .red_position = red.position,
+                        .red_bits = red.bits,
+                        .green_position = green.position,
+                        .green_bits = green.bits,
+                        .blue_position = blue.position,
+                        .blue_bits = blue.bits,
+                        .reserved = {}};
 }
 
 }  // namespace
