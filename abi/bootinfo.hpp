@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BootInfo: what boot code hands to the kernel, the same for every way of booting (UEFI, Multiboot 1, later
-// Multiboot 2); and RootInfo: what the kernel hands to the supervisor. Fixed layout, fixed size, physical
-// addresses.
+// BootInfo: what boot code hands to the kernel, the same for every way of booting (UEFI, Multiboot 1 and 2);
+// and RootInfo: what the kernel hands to the supervisor. Fixed layout, fixed size, physical addresses.
 #pragma once
 
 #include "abi/types.hpp"
@@ -30,7 +29,7 @@ struct MemoryRange {
 
 struct BootModule {
     uint64_t base, size;  // base page-aligned
-    char name[48];        // NUL-terminated: "kernel-symbols", "manifest", "bootfs", "root"
+    char name[48];        // NUL-terminated: "manifest", "bootfs"
 };
 
 struct BootCpu {

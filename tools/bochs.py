@@ -2,6 +2,8 @@
 """Bochs, the second opinion: another emulator, another CPU (ryzen has SVM with NRIPS), another chipset.
 
 ips is low on purpose: Bochs waits emulated time for each CD sector, and so fewer instructions pass."""
+import media
+
 CONFIGURATION = """\
 config_interface: textconfig
 display_library: term
@@ -31,7 +33,7 @@ sound: waveoutdrv=dummy
 def command(image, *, memory, cpus, serial, log, model="ryzen"):
     """Bochs with its debugger, as Debian builds it: a command file lets it run."""
     settings = image.path("bochsrc")
-    settings.write_text(CONFIGURATION.format(memory=memory, cpus=cpus, model=model, iso=image.iso(), serial=serial, log=log))
+    settings.write_text(CONFIGURATION.format(memory=memory, cpus=cpus, model=model, iso=media.iso(image, timeout=0), serial=serial, log=log))
     go = image.path("bochs.rc")
     go.write_text("c\n")
     return ["bochs-bin", "-q", "-rc", str(go), "-f", str(settings)]

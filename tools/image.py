@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds what the machine boots from: ninja's products, the bootfs archive, and the EFI system partition or the Bochs ISO around them."""
+"""Builds what the machine boots from: ninja's products, the bootfs archive, and the EFI system partition around them."""
 import os
 import pathlib
 import re
@@ -14,10 +14,10 @@ from cpio import Archive
 
 TABLE = ROOT / "boot" / "image.list"
 CONFIGURATION = ROOT / "boot" / "bulkhead.cfg"
-KERNEL = "kernel/bulkhead.elf"                # for bulkhead.efi
-KERNEL_MULTIBOOT = "kernel/bulkhead.elf32"    # the same, wrapped so that Multiboot 1 loaders take it
+KERNEL = "kernel/bulkhead.elf"    # for every loader
 LOADER = "boot/bulkhead.efi"
 MANIFEST = "boot/manifest.dtb"
+ROOT_TASK = "boot/root"           # its name in the bootfs archive
 KINDS = {"build": BUILD, "guest": OUT / "guests", "src": ROOT}
 
 
@@ -30,7 +30,6 @@ class Entry:
         if len(words) < 2 or ":" not in words[1]:
             raise Failure(f"{place}: expected `where in bootfs`, `kind:path` and options")
         self.place, self.name, self.options = place, words[0], set(words[2:])
-        self.module = self.name[1:] if self.name.startswith("@") else None
         self.kind, self.source = words[1].split(":", 1)
         if self.kind not in KINDS:
             raise Failure(f"{place}: unknown kind '{self.kind}' (known: {', '.join(KINDS)})")
@@ -76,7 +75,7 @@ def ninja(targets):
 
 def build(manifest=MANIFEST):
     """Everything `run` needs, up to date."""
-    ninja([KERNEL, KERNEL_MULTIBOOT, LOADER, manifest, *guest.TARGETS, *(e.source for e in entries() if e.kind == "build")])
+    ninja([KERNEL, LOADER, manifest, *guest.TARGETS, *(e.source for e in entries() if e.kind == "build")])
     guest.initramfs()
     for flavour in debian.KERNELS:
         debian.guest_kernel(flavour)
@@ -87,6 +86,16 @@ def need(target):
     if not path.exists():
         raise Failure(f"the build makes no {target}: nothing to boot yet")
     return path
+
+
+def stripped(path, how):
+    """A copy of a program of the build without debug information, or without symbols too."""
+    target = OUT / "stripped" / str(path.relative_to(BUILD)).replace("/", "_")
+    if not fresh(target, [path], how):
+        with replacing(target) as temporary:
+            run(["objcopy", how, path, temporary], f"stripping {path.name}")
+        made(target, [path], how)
+    return target
 
 
 # --- one boot image --------------------------------------------------------------------------------------------------
@@ -114,19 +123,12 @@ class Image:
 
     def prepare(self):
         """Brings kernel, manifest and bootfs up to date; returns self."""
-        self._copy(need(KERNEL), "bulkhead.elf")
-        self._copy(need(KERNEL_MULTIBOOT), "bulkhead.elf32")
-        self.modules = {}
+        self._copy(stripped(need(KERNEL), "--strip-all"), "bulkhead.elf")
+        self._bootfs()
+        self.modules = {"bootfs": "bootfs.cpio"}
         if not self.root:
             self._copy(need(self.manifest_target), "manifest.dtb")
-            self._bootfs()
-            self.modules = {"manifest": "manifest.dtb", "bootfs": "bootfs.cpio"}
-        for entry in entries():
-            if entry.module == "root" and self.root:
-                entry.source = self.root
-            if entry.module and self._exists(entry):
-                self._copy(self._product(entry), f"{entry.module}.bin")
-                self.modules[entry.module] = f"{entry.module}.bin"
+            self.modules["manifest"] = "manifest.dtb"
         return self
 
     def path(self, name):
@@ -141,7 +143,7 @@ class Image:
 
     def _bootfs(self):
         texts = self._host_configurations()
-        wanted = [e for e in entries() if not e.module and ("auto" not in e.options or (self.auto and not self.cfgs))]
+        wanted = self._entries()
         target = self.path("bootfs.cpio")
         recipe = short_hash((sorted(texts.items()), sorted(self.files.items())))
         inputs = [TABLE, *(e.path for e in wanted), *self._hosts.values(), *(f for f in self.files.values() if isinstance(f, pathlib.Path))]
@@ -160,6 +162,14 @@ class Image:
                 archive.write(temporary, align=65536)
         made(target, inputs, recipe)
 
+    def _entries(self):
+        """The lines of boot/image.list that this image wants."""
+        wanted = [e for e in entries() if "auto" not in e.options or (self.auto and not self.cfgs)]
+        if self.root:
+            wanted = [e for e in wanted if e.name.startswith("boot/")]
+            next(e for e in wanted if e.name == ROOT_TASK).source = self.root
+        return wanted
+
     @staticmethod
     def _exists(entry):
         if not entry.path.exists():
@@ -169,14 +179,7 @@ class Image:
     @staticmethod
     def _product(entry):
         """The file to pack: the entry's own, or a copy without debug information (symbols stay, for traces)."""
-        if "strip" not in entry.options:
-            return entry.path
-        stripped = OUT / "stripped" / entry.source.replace("/", "_")
-        if not fresh(stripped, [entry.path]):
-            with replacing(stripped) as temporary:
-                run(["objcopy", "--strip-debug", entry.path, temporary], f"stripping {entry.source}")
-            made(stripped, [entry.path])
-        return stripped
+        return stripped(entry.path, "--strip-debug") if "strip" in entry.options else entry.path
 
     def _host_configurations(self):
         """{name in bootfs: text} of the host's xl.cfg files, with paths as dom0 will see them; fills self._hosts."""
@@ -224,9 +227,9 @@ class Image:
             with open(temporary, "wb") as disk_file:
                 disk_file.truncate(start + size + start)
             layout = f"label: gpt\nstart=2048, size={size // 512}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI system\"\n"
-            _feed([_tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(temporary)], layout, "partitioning the boot disk")
+            _feed([tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(temporary)], layout, "partitioning the boot disk")
             sectors = "1" if size < (512 << 20) else "8"
-            run([_tool("mkfs.vfat"), "-F", "32", "-s", sectors, "-n", "BULKHEAD", "--offset", "2048", temporary, str(size // 1024)], "formatting the EFI system partition")
+            run([tool("mkfs.vfat"), "-F", "32", "-s", sectors, "-n", "BULKHEAD", "--offset", "2048", temporary, str(size // 1024)], "formatting the EFI system partition")
             inside = f"{temporary}@@{start}"
             run(["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"], "filling the EFI system partition")
             for name, path in contents.items():
@@ -246,29 +249,8 @@ class Image:
         if not self.path(name).exists() or self.path(name).read_text() != text:
             self.path(name).write_text(text)
 
-    def iso(self):
-        """A GRUB ISO that boots the same kernel by Multiboot, for Bochs."""
-        iso = self.path("bulkhead.iso")
-        parts = [self.path(name) for name in ("bulkhead.elf32", *self.modules.values())]
-        if fresh(iso, parts, self.options):
-            return iso
-        with step("making the ISO"), replacing(iso) as temporary:
-            tree = self.path("iso")
-            shutil.rmtree(tree, ignore_errors=True)
-            (tree / "boot" / "grub").mkdir(parents=True)
-            for part in parts:
-                os.link(part, tree / "boot" / part.name)
-            (tree / "boot" / "grub" / "grub.cfg").write_text(
-                "serial --unit=0 --speed=115200\nterminal_output serial\nset timeout=0\nmenuentry bulkhead {\n"
-                f"  multiboot /boot/bulkhead.elf32 {self.options}\n"
-                + "".join(f"  module /boot/{file} {name}\n" for name, file in self.modules.items()) + "}\n")
-            run(["grub-mkrescue", "-o", temporary, tree], "making the ISO")
-            shutil.rmtree(tree)
-        made(iso, parts, self.options)
-        return iso
 
-
-def _tool(name):
+def tool(name):
     """mkfs and its like live in /usr/sbin, which an ordinary user's PATH lacks."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or name
 

@@ -41,7 +41,7 @@ def _firmware(image):
 def _multiboot(image):
     # Paths relative to the image's folder (QEMU runs there): -initrd splits at blanks and commas.
     modules = ",".join(f"{file} {name}" for name, file in image.modules.items())
-    return ["-kernel", "bulkhead.elf32", "-append", image.options, "-initrd", modules]
+    return ["-kernel", "bulkhead.elf", "-append", image.options, "-initrd", modules]
 
 
 def _escape(path):

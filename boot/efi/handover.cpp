@@ -2,7 +2,7 @@
 #include "boot/efi/handover.hpp"
 
 #include "boot/efi/files.hpp"
-#include "boot/memmap/memory_map.hpp"
+#include "boot/memmap/efi_map.hpp"
 
 namespace bulkhead::boot {
 namespace {
@@ -12,22 +12,6 @@ using abi::MemoryType;
 constexpr uint64_t kPage = 4096, kGiB = uint64_t{1} << 30, kLarge = uint64_t{2} << 20;
 constexpr uint64_t kMapBytes = 64 * 1024;  // of the firmware's memory map: more than 1300 entries
 constexpr uint64_t kPresentWritable = 3, kLargePage = 0x80;
-
-MemoryType type_of(uint32_t efi_type) {
-    switch (efi_type) {
-        case EfiConventionalMemory:
-        case EfiBootServicesCode:
-        case EfiBootServicesData: return MemoryType::Free;
-        case EfiLoaderCode:
-        case EfiLoaderData: return MemoryType::Boot;  // ours: what must last is added again with its own type
-        case EfiACPIReclaimMemory: return MemoryType::AcpiReclaim;
-        case EfiACPIMemoryNVS: return MemoryType::AcpiNvs;
-        case EfiUnusableMemory: return MemoryType::Bad;
-        case EfiMemoryMappedIO:
-        case EfiMemoryMappedIOPortSpace: return MemoryType::Mmio;
-        default: return MemoryType::Reserved;
-    }
-}
 
 // 2 MiB identity mappings of [0, 4 GiB) and of the GiB that this code runs in.
 uint64_t build_page_tables() {
@@ -64,11 +48,7 @@ uint64_t build_page_tables() {
 
 void fill_ranges(abi::BootInfo& info, MemoryMap& map, const uint8_t* descriptors, uint64_t bytes,
                  uint64_t each) {
-    for (uint64_t at = 0; at + each <= bytes; at += each) {
-        const auto* descriptor = reinterpret_cast<const EFI_MEMORY_DESCRIPTOR*>(descriptors + at);
-        if (!map.add(descriptor->PhysicalStart, descriptor->NumberOfPages * kPage, type_of(descriptor->Type)))
-            return;  // ranges stays 0
-    }
+    if (!add_efi_map(map, descriptors, bytes, each)) return;  // ranges stays 0
     bool whole = map.add(info.kernel_base, info.kernel_size, MemoryType::Kernel);
     for (uint32_t i = 0; i < info.modules; i++)
         whole &= map.add(info.module[i].base, (info.module[i].size + kPage - 1) & ~(kPage - 1),

@@ -39,6 +39,14 @@ bool MemoryMap::add(uint64_t base, uint64_t size, MemoryType type) {
     const uint64_t first = free ? round_up(base) : round_down(base);
     const uint64_t last = free ? round_down(end) : round_up(end);
     if (first >= last) return true;
+    // Firmware tells memory in many small neighbours: one claim serves for them.
+    if (claims_ > 0 && claims_ <= kCapacity) {
+        MemoryRange& before = claim_[claims_ - 1];
+        if (before.type == type && before.base + before.size == first) {
+            before.size = last - before.base;
+            return true;
+        }
+    }
     if (claims_ == kCapacity) {
         claims_ = kCapacity + 1;
         return false;

@@ -14,7 +14,8 @@
 #include "kernel/core/boot.hpp"
 #include "kernel/init/clock.hpp"
 #include "kernel/init/early_memory.hpp"
-#include "kernel/init/multiboot.hpp"
+#include "kernel/init/identity_memory.hpp"
+#include "kernel/init/leave_firmware.hpp"
 #include "kernel/init/paging.hpp"
 #include "kernel/init/root_task.hpp"
 #include "kernel/init/smp.hpp"
@@ -34,8 +35,13 @@ uint32_t boot_apic_id() {
 void read_boot_info(uint32_t kind, uint64_t pointer) {
     const uint64_t base = arch::kernel_memory.image_physical;
     const uint64_t bytes = static_cast<uint64_t>(image_end - image_start);
-    if (kind == kMultibootMagic) {
-        if (const char* why = read_multiboot(pointer, base, bytes, boot_apic_id(), boot_info))
+    if (kind == kMultiboot1Magic || kind == kMultiboot2Magic) {
+        static boot::MemoryMap map;
+        IdentityMemory memory;
+        boot_info.kernel_base = base;
+        boot_info.kernel_size = bytes;
+        if (const char* why =
+                read_multiboot(memory, kind, pointer, firmware_map(), boot_apic_id(), map, boot_info))
             arch::panic(why);
         return;
     }

@@ -5,6 +5,7 @@
 #include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/print.hpp"
 #include "kernel/core/boot.hpp"
+#include "kernel/init/boot_archive.hpp"
 #include "kernel/init/elf.hpp"
 
 namespace bulkhead::init {
@@ -24,13 +25,15 @@ const abi::BootModule* find_module(const abi::BootInfo& info, const char* name) 
     return nullptr;
 }
 
-LoadedElf load_module(const abi::BootInfo& info, const char* name, uint64_t base) {
-    const abi::BootModule* module = find_module(info, name);
-    if (module == nullptr) {
-        arch::klog("kernel: there is no boot module '", name, "'\n");
+// A file of the boot archive.
+LoadedElf load_file(const abi::BootModule& archive, const char* name, uint64_t base) {
+    const ArchiveFile file =
+        find_file(static_cast<const uint8_t*>(arch::direct(archive.base)), archive.size, name);
+    if (file.data == nullptr) {
+        arch::klog("kernel: the boot module 'bootfs' holds no file ", name, "\n");
         arch::panic("the root task cannot be loaded");
     }
-    return load_elf(name, static_cast<const uint8_t*>(arch::direct(module->base)), module->size, base);
+    return load_elf(name, file.data, file.size, base);
 }
 
 // The initial stack grows down in its last page: strings first, then the vectors that the System V ABI wants
@@ -104,8 +107,14 @@ uint64_t build_stack(const LoadedElf& root, const LoadedElf& blob, uint64_t rand
 }  // namespace
 
 void load_root_task(const abi::BootInfo& info, uint64_t random) {
-    const LoadedElf root = load_module(info, "root", abi::kImageBase);
-    const LoadedElf blob = load_module(info, "blob", abi::kBlobBase);
+    const abi::BootModule* archive = find_module(info, "bootfs");
+    if (archive == nullptr) {
+        arch::klog("kernel: the boot loader passes ", uint64_t{info.modules},
+                   " modules, and none is the boot archive 'bootfs'\n");
+        arch::panic("the root task cannot be loaded");
+    }
+    const LoadedElf root = load_file(*archive, "boot/root", abi::kImageBase);
+    const LoadedElf blob = load_file(*archive, "boot/blob", abi::kBlobBase);
     const uint64_t rsp = build_stack(root, blob, random);
     auto* start = static_cast<abi::StartInfo*>(core::boot::map_page(kStartInfoAt, abi::map::kRead));
     core::boot::map_kernel_info(kKernelInfoAt);

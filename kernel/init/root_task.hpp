@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads the supervisor (boot module "root") and its personality (module "blob") the way the supervisor will
-// load everybody else.
+// Loads the supervisor (boot/root of the boot archive) and its personality (boot/blob) the way the supervisor
+// will load everybody else.
 #pragma once
 
 #include "abi/bootinfo.hpp"

@@ -146,7 +146,8 @@ class Builder {
                                   &info);
             },
             [&] {
-                return load_image(*space_, stock_.blob, stock_.blob_frames, 0, blob_base(), nullptr, nullptr);
+                return load_image(*space_, stock_.blob, stock_.bootfs_frames, stock_.blob_offset, blob_base(),
+                                  nullptr, nullptr);
             });
     }
     // The blob's first segment lies at kBlobBase, whatever address it is linked at.

@@ -23,8 +23,8 @@ struct Stock {
     const Manifest& manifest;
     const Bootfs& bootfs;
     const BootFrames& bootfs_frames;
-    const BootFrames& blob_frames;
-    Image blob;
+    Image blob;            // the personality of every stub domain
+    uint64_t blob_offset;  // in bootfs
     cap::CapAddr mailbox;  // all rights
     std::vector<std::pair<std::string, cap::CapAddr>>
         endpoints;                                        // connect endpoints of the services, by name

@@ -132,21 +132,22 @@ int main() {
             env.memory.add(cap::CapAddr{0, abi::root::kFirstUntyped + i});
 
     static const BootFrames manifest_frames = open_module(env, root, "manifest"),
-                            bootfs_frames = open_module(env, root, "bootfs"),
-                            blob_frames = open_module(env, root, "blob");
+                            bootfs_frames = open_module(env, root, "bootfs");
     static auto manifest = parse_manifest(manifest_frames.bytes());
     if (!manifest) stop(manifest.error());
     static auto bootfs = Bootfs::open(bootfs_frames.bytes());
     if (!bootfs) stop(bootfs.error());
-    auto blob = parse_image(blob_frames.bytes());
-    if (!blob) stop("supervisor: the boot module 'blob': " + blob.error());
+    const auto blob_file = bootfs->find("boot/blob");
+    if (!blob_file) stop("supervisor: bootfs: boot/blob, the personality of every stub domain, is missing");
+    auto blob = parse_image(bootfs->contents(*blob_file));
+    if (!blob) stop("supervisor: bootfs: boot/blob: " + blob.error());
     static Stock stock{env,
                        root,
                        *manifest,
                        *bootfs,
                        bootfs_frames,
-                       blob_frames,
                        *blob,
+                       blob_file->offset,
                        new_object(env, abi::ObjectType::Endpoint, 0, "its mailbox"),
                        {},
                        {},

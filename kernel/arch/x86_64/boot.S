@@ -1,15 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first instructions: Multiboot 1 (32-bit, loaded at 2 MiB) and the 64-bit entry (entry_contract.hpp). Both build the same
-// temporary page tables - identity for the low 4 GiB, the image at -2 GiB - and continue in boot_main(kind, pointer).
+// The first instructions, one way in for each kind of loader:
+//
+//   boot_entry32      Multiboot 1 and 2: protected mode without paging
+//   boot_entry_efi64  Multiboot 2 under UEFI with its boot services kept: long mode, the firmware's page tables
+//   boot_entry64      bulkhead.efi (entry_contract.hpp): long mode, the loader's page tables
+//
+// All build the same temporary page tables - identity for the low 4 GiB, the image at -2 GiB - and continue in
+// boot_main(kind, pointer). The image may lie at any multiple of 2 MiB: nothing here uses an absolute physical address.
 #include "layout.h"
 
-#define MB_MAGIC 0x1badb002
-#define MB_FLAGS 3  // page-aligned modules, memory map
+#define MB1_MAGIC 0x1badb002
+#define MB1_FLAGS 0x10003  // page-aligned modules, memory map, the addresses below
+#define MB2_MAGIC 0xe85250d6
+#define MB2_LENGTH (mb2_header_end - mb2_header)
+#define MB2_OPTIONAL 1
+#define MB2_INFORMATION 0x36d76289
 #define PHYS(symbol) (symbol - K_IMAGE_BASE)
 
+// The kernel is an ELF64 file. Loaders of Multiboot 1 want 32 bits, so this header also says where its bytes go: the file holds
+// the image as it lies in memory, from image_start to file_end (kernel.lds).
 .section .multiboot, "a"
-.balign 4
-.long MB_MAGIC, MB_FLAGS, -(MB_MAGIC + MB_FLAGS)
+.balign 8
+mb1_header:
+    .long MB1_MAGIC, MB1_FLAGS, -(MB1_MAGIC + MB1_FLAGS)
+    .long PHYS(mb1_header), PHYS(image_start), PHYS(file_end), PHYS(image_end), PHYS(boot_entry32)
+
+.balign 8
+mb2_header:
+    .long MB2_MAGIC, 0, MB2_LENGTH, -(MB2_MAGIC + MB2_LENGTH)
+1:  .word 3, 0                      // entry address
+    .long 12, PHYS(boot_entry32)
+.balign 8
+    .word 5, MB2_OPTIONAL           // framebuffer: any size, 32 bits; text where there is none
+    .long 20, 0, 0, 32
+.balign 8
+    .word 6, 0                      // modules on page boundaries
+    .long 8
+.balign 8
+    .word 7, MB2_OPTIONAL           // keep the EFI boot services
+    .long 8
+.balign 8
+    .word 9, MB2_OPTIONAL           // EFI64 entry address
+    .long 12, PHYS(boot_entry_efi64)
+.balign 8
+    .word 10, MB2_OPTIONAL          // relocatable: below 4 GiB, 2 MiB aligned, low if possible
+    .long 24, K_LOAD_ADDRESS, 0xffffffff, 0x200000, 1
+.balign 8
+    .word 0, 0
+    .long 8
+mb2_header_end:
 
 .section .init.entry, "awx"
 .code32
@@ -17,9 +56,16 @@
 boot_entry32:
     cli
     cld
-    mov $PHYS(boot_stack_top), %esp
     mov %eax, %edi
     mov %ebx, %esi
+    // Where are we? The only memory known to be ours to write is the loader's information: its second word serves as a stack.
+    mov 4(%ebx), %edx
+    lea 8(%ebx), %esp
+    call 1f
+1:  pop %ebp
+    mov %edx, 4(%ebx)
+    sub $PHYS(1b), %ebp             // what to add to an address of the link
+    lea PHYS(boot_stack_top)(%ebp), %esp
     push %esi
     push %edi
 
@@ -33,30 +79,30 @@ boot_entry32:
     bt $29, %edx
     jnc 9f
 
-    mov $PHYS(boot_pml4), %edi
-    mov $PHYS(boot_pdpt_low) + 3, %eax
+    lea PHYS(boot_pml4)(%ebp), %edi
+    lea PHYS(boot_pdpt_low) + 3(%ebp), %eax
     mov %eax, (%edi)
-    mov $PHYS(boot_pdpt_high) + 3, %eax
+    lea PHYS(boot_pdpt_high) + 3(%ebp), %eax
     mov %eax, 511*8(%edi)
-    mov $PHYS(boot_pd_low) + 3, %eax
-    mov $PHYS(boot_pdpt_low), %edi
+    lea PHYS(boot_pd_low) + 3(%ebp), %eax
+    lea PHYS(boot_pdpt_low)(%ebp), %edi
     mov $4, %ecx
 1:  mov %eax, (%edi)
     add $0x1000, %eax
     add $8, %edi
     loop 1b
-    mov $PHYS(boot_pdpt_high), %edi
-    mov $PHYS(boot_pd_high) + 3, %eax
+    lea PHYS(boot_pdpt_high)(%ebp), %edi
+    lea PHYS(boot_pd_high) + 3(%ebp), %eax
     mov %eax, 510*8(%edi)
-    mov $0x83, %eax             // present, writable, 2 MiB
-    mov $PHYS(boot_pd_low), %edi
+    mov $0x83, %eax                 // present, writable, 2 MiB
+    lea PHYS(boot_pd_low)(%ebp), %edi
     mov $2048, %ecx
 1:  mov %eax, (%edi)
     add $0x200000, %eax
     add $8, %edi
     loop 1b
-    mov $0x83, %eax
-    mov $PHYS(boot_pd_high), %edi
+    lea 0x83(%ebp), %eax
+    lea PHYS(boot_pd_high)(%ebp), %edi
     mov $512, %ecx
 1:  mov %eax, (%edi)
     add $0x200000, %eax
@@ -65,26 +111,83 @@ boot_entry32:
 
     pop %edi
     pop %esi
-    mov $PHYS(boot_pml4), %eax
+    lea PHYS(boot_pml4)(%ebp), %eax
     mov %eax, %cr3
     mov %cr4, %eax
-    or $0x20, %eax              // PAE
+    or $0x20, %eax                  // PAE
     mov %eax, %cr4
     mov $0xc0000080, %ecx
     rdmsr
-    or $0x900, %eax             // LME, NXE
+    or $0x900, %eax                 // LME, NXE
     wrmsr
     mov %cr0, %eax
-    or $0x80010001, %eax        // PG, WP, PE
+    or $0x80010001, %eax            // PG, WP, PE
     mov %eax, %cr0
-    lgdt PHYS(boot_gdt_pointer32)
-    ljmp $SEL_KCODE, $PHYS(1f)
+    lea PHYS(boot_gdt)(%ebp), %eax
+    mov %eax, PHYS(boot_gdt_pointer32) + 2(%ebp)
+    lgdt PHYS(boot_gdt_pointer32)(%ebp)
+    lea PHYS(1f)(%ebp), %eax
+    push $SEL_KCODE
+    push %eax
+    lret
 .code64
 1:  movabs $boot_high, %rax
     jmp *%rax
 .code32
-9:  // No long mode: say so on COM1 (already programmed by firmware or not; nothing else can be done) and stop.
-    mov $PHYS(no_long_mode), %esi
+9:  lea PHYS(no_long_mode)(%ebp), %esi
+// A sentence on COM1 (already programmed by firmware or not; nothing else can be done), then nothing more.
+1:  lodsb
+    test %al, %al
+    jz 2f
+    mov $0x3f8, %edx
+    out %al, %dx
+    jmp 1b
+2:  hlt
+    jmp 2b
+
+// The firmware stays in charge until leave_firmware() returns: its GDT, IDT and identity mappings are in force, only the image at
+// -2 GiB is added to a copy of its level-4 table. UEFI 2.10, 2.3.4: boot services want 128 KiB of stack.
+.code64
+.global boot_entry_efi64
+boot_entry_efi64:
+    cld
+    mov %eax, %r12d
+    mov %ebx, %r13d
+    mov %cr4, %rax
+    bt $12, %eax                    // LA57
+    jc 9f
+    lea boot_stack_top(%rip), %rsp
+    call build_tables
+    mov %cr3, %rsi
+    and $~0xfff, %rsi
+    lea boot_pml4(%rip), %rdi
+    mov $511, %ecx
+    rep movsq
+    lea boot_pml4(%rip), %rax
+    mov %rax, %cr3
+    movabs $1f, %rax
+    jmp *%rax
+1:  movabs $boot_stack_top, %rsp
+    xor %ebp, %ebp
+    mov %r13d, %edi
+    call leave_firmware
+    cli
+    lea boot_pml4(%rip), %rdi       // from here on identity is our own: the firmware's tables lie in memory that is now free
+    mov boot_pdpt_low_physical(%rip), %rax
+    stosq
+    xor %eax, %eax
+    mov $510, %ecx
+    rep stosq
+    mov %cr3, %rax
+    mov %rax, %cr3
+    mov %r12d, %edi
+    mov %r13d, %esi
+    lgdt boot_gdt_pointer64(%rip)
+    movabs $boot_high, %rax
+    push $SEL_KCODE
+    push %rax
+    lretq
+9:  lea five_levels(%rip), %rsi
 1:  lodsb
     test %al, %al
     jz 2f
@@ -99,50 +202,58 @@ boot_entry32:
 boot_entry64:
     cli
     cld
-    mov %rdi, %rsi              // pointer
-    mov $0x64, %edi             // kind: BootInfo
+    mov %rdi, %r13                  // pointer
+    mov $0x64, %r12d                // kind: BootInfo
     lea boot_stack_top(%rip), %rsp
-    lea boot_pml4(%rip), %rbx
-    lea boot_pdpt_low(%rip), %rax
-    or $3, %rax
-    mov %rax, (%rbx)
-    lea boot_pdpt_high(%rip), %rdx
-    lea 3(%rdx), %rax
-    mov %rax, 511*8(%rbx)
-    lea boot_pd_high(%rip), %r8
-    lea 3(%r8), %rax
-    mov %rax, 510*8(%rdx)
-    lea boot_pdpt_low(%rip), %rdx
-    lea boot_pd_low(%rip), %r9
-    lea 3(%r9), %rax
-    mov $4, %ecx
-1:  mov %rax, (%rdx)
-    add $0x1000, %rax
-    add $8, %rdx
-    loop 1b
-    mov $0x83, %eax
-    mov $2048, %ecx
-1:  mov %rax, (%r9)
-    add $0x200000, %rax
-    add $8, %r9
-    loop 1b
-    lea image_start(%rip), %rax // physical base of the image, 2 MiB aligned
-    sub $K_LOAD_ADDRESS - 0x83, %rax
-    mov $512, %ecx
-1:  mov %rax, (%r8)
-    add $0x200000, %rax
-    add $8, %r8
-    loop 1b
-    mov $0xc0000080, %ecx
-    rdmsr
-    or $0x800, %eax             // NXE
-    wrmsr
-    mov %rbx, %cr3
+    call build_tables
+    mov boot_pdpt_low_physical(%rip), %rax
+    mov %rax, boot_pml4(%rip)
+    lea boot_pml4(%rip), %rax
+    mov %rax, %cr3
+    mov %r12d, %edi
+    mov %r13, %rsi
     lgdt boot_gdt_pointer64(%rip)
     movabs $boot_high, %rax
     push $SEL_KCODE
     push %rax
     lretq
+
+// The temporary tables, but for the lower half of the highest one. Runs at a physical address.
+build_tables:
+    lea boot_pdpt_low(%rip), %rdx
+    lea 3(%rdx), %rax
+    mov %rax, boot_pdpt_low_physical(%rip)
+    lea boot_pd_low(%rip), %rdi
+    lea 3(%rdi), %rax
+    mov $4, %ecx
+1:  mov %rax, (%rdx)
+    add $0x1000, %rax
+    add $8, %rdx
+    loop 1b
+    mov $0x83, %eax                 // present, writable, 2 MiB
+    mov $2048, %ecx
+1:  mov %rax, (%rdi)
+    add $0x200000, %rax
+    add $8, %rdi
+    loop 1b
+    lea boot_pdpt_high(%rip), %rdx
+    lea 3(%rdx), %rax
+    mov %rax, boot_pml4 + 511*8(%rip)
+    lea boot_pd_high(%rip), %rdi
+    lea 3(%rdi), %rax
+    mov %rax, 510*8(%rdx)
+    lea image_start(%rip), %rax     // physical base of the image, 2 MiB aligned
+    sub $K_LOAD_ADDRESS - 0x83, %rax
+    mov $512, %ecx
+1:  mov %rax, (%rdi)
+    add $0x200000, %rax
+    add $8, %rdi
+    loop 1b
+    mov $0xc0000080, %ecx
+    rdmsr
+    or $0x800, %eax                 // NXE
+    wrmsr
+    ret
 
 boot_high:
     lgdt boot_gdt_pointer64(%rip)
@@ -235,8 +346,12 @@ boot_gdt_pointer32:
 boot_gdt_pointer64:
     .word 23
     .quad boot_gdt
+boot_pdpt_low_physical:
+    .quad 0
 no_long_mode:
     .asciz "bulkhead: this CPU has no 64-bit mode\r\n"
+five_levels:
+    .asciz "bulkhead: the firmware runs with 5-level page tables, which Bulkhead does not support yet; switch LA57 off in its setup\r\n"
 
 .section .init.tables, "aw", @nobits
 .balign 4096
@@ -246,6 +361,6 @@ boot_pdpt_low: .skip 4096
 boot_pdpt_high: .skip 4096
 boot_pd_low: .skip 4096 * 4
 boot_pd_high: .skip 4096
-boot_stack: .skip 16384
+boot_stack: .skip 131072
 boot_stack_top:
 .section .note.GNU-stack, "", @progbits

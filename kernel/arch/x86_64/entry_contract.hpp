@@ -23,7 +23,7 @@
 //   MemoryType::Kernel, of
 //     modules Module, of the BootInfo itself and the loader's tables Boot (given to the root task as free
 //     memory).
-//   - module[]: "manifest", "bootfs", "root", "blob": page-aligned, zero-padded to whole pages, disjoint.
+//   - module[]: "manifest", "bootfs": page-aligned, zero-padded to whole pages, disjoint.
 //   - At least one Free page below 0xa0000 that is not page 0 must be left for starting the other CPUs.
 #pragma once
 

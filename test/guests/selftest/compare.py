@@ -6,11 +6,16 @@
 
 CPU is QEMU's -cpu. Lines that a program writes to standard error are not compared. Fails with the first line that differs."""
 import os
+import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import threading
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "tools"))
+from cpio import Archive
 
 TIMEOUT = 180
 FLAGS = "rdseed=off,sha-ni=off,fxsr-opt=off,misalignsse=off,3dnowprefetch=off,osvw=off,topoext=off,nrip-save=off,xsavec=off"
@@ -25,11 +30,14 @@ def on_bulkhead(program, kernel, blob, cpu, last):
     with tempfile.TemporaryDirectory() as folder:
         stripped = os.path.join(folder, "root")
         subprocess.run(["strip", "-o", stripped, program], check=True)
-        os.symlink(os.path.abspath(blob), os.path.join(folder, "blob"))
+        archive = Archive()
+        archive.file("boot/root", pathlib.Path(stripped).read_bytes())
+        archive.file("boot/blob", pathlib.Path(blob).read_bytes())
+        archive.write(os.path.join(folder, "bootfs"))
         os.symlink(os.path.abspath(kernel), os.path.join(folder, "kernel"))
         machine = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", cpu, "-smp", "2", "-m", "512M", "-nodefaults",
-             "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", "kernel", "-initrd", "root root,blob blob"],
+             "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", "kernel", "-initrd", "bootfs"],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         watchdog = threading.Timer(TIMEOUT, machine.kill)
         watchdog.start()

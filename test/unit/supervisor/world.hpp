@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A machine for the supervisor's host tests: memory, the boot modules "bootfs" and "blob", a manifest, and
-// the Stock made of them.
+// A machine for the supervisor's host tests: memory, the boot module "bootfs", a manifest, and the
+// Stock made of them.
 #pragma once
 
 #include <elf.h>
@@ -68,7 +68,7 @@ inline std::vector<uint8_t> archive_of(
 }
 
 struct World {
-    static constexpr uint64_t kBootfsAt = 64 << 20, kBlobAt = 66 << 20;
+    static constexpr uint64_t kBootfsAt = 64 << 20;
 
     fake::ObjectKernel kernel{27};
     abi::KernelInfo info = [] {
@@ -90,7 +90,7 @@ struct World {
     std::unique_ptr<abi::RootInfo> root = std::make_unique<abi::RootInfo>();
     cap::Environment env{start};
     Manifest manifest;
-    std::optional<BootFrames> bootfs_frames, blob_frames;
+    std::optional<BootFrames> bootfs_frames;
     std::optional<Bootfs> bootfs;
     std::optional<Stock> stock;
     std::vector<cap::Cap<cap::Untyped>> forever;
@@ -105,21 +105,22 @@ struct World {
         kernel.give(100, ObjectType::Untyped, 25, 0);
         env.memory.add(CapAddr{0, 100});
         module(0, "bootfs", kBootfsAt, 20,
-               archive_of({{"stubdom/a", small_image()}, {"kernel", std::vector<uint8_t>(10000, 'k')}}));
-        module(1, "blob", kBlobAt, 20, small_image());
-        root->untypeds = root->boot.modules = 2;
+               archive_of({{"boot/blob", small_image()},
+                           {"stubdom/a", small_image()},
+                           {"kernel", std::vector<uint8_t>(10000, 'k')}}));
+        root->untypeds = root->boot.modules = 1;
         root->boot.pm1a_control = 0x604;
         bootfs_frames = BootFrames::open(env, *root, 0).value();
-        blob_frames = BootFrames::open(env, *root, 1).value();
         bootfs = Bootfs::open(bootfs_frames->bytes()).value();
-        auto blob = parse_image(blob_frames->bytes()).value();
+        const BootFile blob_file = bootfs->find("boot/blob").value();
+        auto blob = parse_image(bootfs->contents(blob_file)).value();
         stock.emplace(Stock{env,
                             *root,
                             manifest,
                             *bootfs,
                             *bootfs_frames,
-                            *blob_frames,
                             blob,
+                            blob_file.offset,
                             object(ObjectType::Endpoint),
                             {},
                             {},
