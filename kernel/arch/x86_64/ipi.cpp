@@ -13,7 +13,7 @@
 
 namespace bulkhead::arch {
 
-TicketLock kernel_lock;
+BargingLock kernel_lock;
 
 namespace {
 
@@ -69,12 +69,12 @@ bool service_mailbox(CpuLocal& cpu, EntryKind kind) {
     return stopped;
 }
 
-bool lock_kernel_slow(CpuLocal& cpu, EntryKind kind, uint32_t ticket) {
+bool lock_kernel_slow(CpuLocal& cpu, EntryKind kind) {
     bool cancelled = false;
-    while (__atomic_load_n(&kernel_lock.serving, __ATOMIC_ACQUIRE) != ticket) {
+    kernel_lock.take_slow([&] {
         if (service_mailbox(cpu, cancelled ? EntryKind::None : kind)) cancelled = true;
         cpu_relax();
-    }
+    });
     return !cancelled;
 }
 

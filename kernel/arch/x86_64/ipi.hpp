@@ -9,7 +9,7 @@ namespace bulkhead::arch {
 // Answers a pending request. True: this CPU's thread was stopped; it has to take the lock and call
 // core::handle_resched.
 bool service_mailbox(CpuLocal&, EntryKind);
-bool lock_kernel_slow(CpuLocal&, EntryKind, uint32_t ticket);
+bool lock_kernel_slow(CpuLocal&, EntryKind);
 void halt_others();  // panic
 
 }  // namespace bulkhead::arch
