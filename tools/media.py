@@ -13,7 +13,7 @@ import shutil
 import struct
 
 import image as images
-from common import ROOT, Failure, fresh, made, replacing, run, step
+from common import ROOT, Failure, fresh, made, replacing, run, short_hash, step
 
 GRUB = pathlib.Path("/usr/lib/grub")
 MENU = ROOT / "boot" / "grub" / "grub.cfg"
@@ -41,7 +41,8 @@ def parts(image):
 
 def iso(image, **choices):
     """A hybrid ISO for both firmwares, by GRUB."""
-    target, text = image.path("bulkhead.iso"), menu(image.options, **choices)
+    text = menu(image.options, **choices)
+    target = image.path(f"bulkhead-{short_hash(text)}.iso")
     if fresh(target, parts(image).values(), text):
         return target
     with step("making the ISO"), replacing(target) as temporary:
@@ -60,7 +61,8 @@ def iso(image, **choices):
 
 def usb(image, **choices):
     """A disk image for a USB stick: one active FAT32 partition of the type of an EFI system partition, which both firmwares read."""
-    target, text = image.path("bulkhead.usb"), menu(image.options, **choices)
+    text = menu(image.options, **choices)
+    target = image.path(f"bulkhead-{short_hash(text)}.usb")
     if fresh(target, parts(image).values(), text):
         return target
     with step("making the disk image"), replacing(target) as temporary:

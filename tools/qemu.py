@@ -11,7 +11,7 @@ CPU = "EPYC,+svm,+umip," + ",".join(f"{f}=off" for f in (
 
 
 def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None, extra=()):
-    """`serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it)."""
+    """`boot`: 'multiboot', 'uefi', or by a medium among `extra`: 'bios-medium', 'uefi-medium'. `serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it)."""
     args = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", CPU, "-smp", str(cpus), "-m", f"{memory}M",
             "-nodefaults", "-no-user-config", "-display", "none"]
     if icount:
@@ -24,18 +24,28 @@ def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None
     args += ["-chardev", chardev, "-serial", "chardev:console"]
     if serial == "terminal":
         args += ["-mon", "chardev=console,mode=readline"]
-    args += _firmware(image) if boot == "uefi" else _multiboot(image)
+    if boot == "multiboot":
+        args += _multiboot(image)
+    if boot.startswith("uefi"):
+        args += _firmware()
+    if boot == "uefi":
+        args += drive("virtio", image.system_partition())
     return args + list(extra)
 
 
-def _firmware(image):
+def drive(kind, path):
+    """A medium to boot from: on a "virtio" disk, a "usb" stick or a "cd"."""
+    node = ["-drive", f"if=none,id=medium,format=raw,readonly=on,file={_escape(path)}" + (",media=cdrom" if kind == "cd" else "")]
+    devices = {"virtio": ["virtio-blk-pci,drive=medium,bootindex=0"], "usb": ["qemu-xhci", "usb-storage,drive=medium,bootindex=0"], "cd": ["ide-cd,drive=medium,bootindex=0"]}
+    return node + [word for device in devices[kind] for word in ("-device", device)]
+
+
+def _firmware():
     code, variables = FIRMWARE / "OVMF_CODE_4M.fd", FIRMWARE / "OVMF_VARS_4M.fd"
     if not code.exists():
         raise Failure(f"{code} is missing; the package ovmf holds it")
     return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
-            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={variables}",
-            "-drive", f"if=none,id=esp,format=raw,readonly=on,file={_escape(image.system_partition())}",
-            "-device", "virtio-blk-pci,drive=esp,bootindex=0"]
+            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={variables}"]
 
 
 def _multiboot(image):

@@ -43,6 +43,10 @@ void read_boot_info(uint32_t kind, uint64_t pointer) {
         if (const char* why =
                 read_multiboot(memory, kind, pointer, firmware_map(), boot_apic_id(), map, boot_info))
             arch::panic(why);
+        const char* way = kind == kMultiboot1Magic    ? " (Multiboot 1)\n"
+                          : firmware_map().bytes != 0 ? " (Multiboot 2, UEFI boot services)\n"
+                                                      : " (Multiboot 2)\n";
+        arch::klog("kernel: booted by ", boot_info.loader, way);
         return;
     }
     const auto* from = reinterpret_cast<const abi::BootInfo*>(pointer);
@@ -51,6 +55,7 @@ void read_boot_info(uint32_t kind, uint64_t pointer) {
         arch::panic("the boot loader passes no boot information of this kernel's version");
     __builtin_memcpy(&boot_info, from, sizeof(boot_info));
     if (boot_info.kernel_base != base) arch::panic("the boot loader put the kernel elsewhere than it says");
+    arch::klog("kernel: booted by ", boot_info.loader, "\n");
 }
 
 uint64_t random_word() {

@@ -3,7 +3,7 @@
 //
 //   boot_entry32      Multiboot 1 and 2: protected mode without paging
 //   boot_entry_efi64  Multiboot 2 under UEFI with its boot services kept: long mode, the firmware's page tables
-//   boot_entry64      bulkhead.efi (entry_contract.hpp): long mode, the loader's page tables
+//   boot_entry64      the ELF entry. bulkhead.efi (entry_contract.hpp): long mode, the loader's page tables
 //
 // All build the same temporary page tables - identity for the low 4 GiB, the image at -2 GiB - and continue in
 // boot_main(kind, pointer). The image may lie at any multiple of 2 MiB: nothing here uses an absolute physical address.
@@ -197,9 +197,14 @@ boot_entry_efi64:
 2:  hlt
     jmp 2b
 
+// The ELF entry. mboot.c32 enters here as well, in protected mode: 0x41 is INC ECX there, and only a prefix in long mode.
 .code64
 .global boot_entry64
 boot_entry64:
+    xor %ecx, %ecx
+    .byte 0x41, 0x90                // long mode: XCHG R8D, EAX, of which neither matters
+    test %ecx, %ecx
+    jnz boot_entry32
     cli
     cld
     mov %rdi, %r13                  // pointer
