@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""./bulkhead run | build | test | bench | clean: the options, and what each command does in a few lines."""
+"""./bulkhead run | build | image | install | package | test | bench | clean: the options, and what each command does in a few lines."""
 import argparse
 import pathlib
 import shutil
@@ -27,6 +27,19 @@ def parser():
     run.add_argument("--log", metavar="FILE", help="copy the console into this file")
 
     commands.add_parser("build", help="build everything that run needs", allow_abbrev=False)
+    image = commands.add_parser("image", help="make one bootable image for a USB stick or CD", allow_abbrev=False)
+    image.add_argument("--out", metavar="FILE", help="default: out/bulkhead-VERSION.FORMAT")
+    image.add_argument("--format", choices=("usb", "iso", "esp"), default="usb", help="usb (default): a disk with a FAT partition, for BIOS and UEFI; iso: a CD for both, also when written to a stick; esp: a disk with bulkhead.efi alone, for UEFI")
+    install = commands.add_parser("install", help="put Bulkhead beside what this machine boots", allow_abbrev=False)
+    install.add_argument("--efi-dir", required=True, metavar="DIR", help="folder on the EFI system partition: bulkhead.efi, its configuration, and what that names")
+    install.add_argument("--boot-dir", required=True, metavar="DIR", help="folder that GRUB or Syslinux reads: kernel, manifest, boot archive")
+    for command in (image, install):
+        command.add_argument("--cfg", action="append", default=[], metavar="FILE.cfg", help="as for run: a guest that travels in the boot archive")
+        command.add_argument("--auto", action="store_true", help="start the --cfg guests at boot (without --cfg the sample guest always is)")
+        command.add_argument("--options", default="", metavar="TEXT", help="options for the kernel")
+    package = commands.add_parser("package", help="make the Debian packages bulkhead and bulkhead-stubdom", allow_abbrev=False)
+    package.add_argument("--out", metavar="DIR", help="default: out/")
+
     test = commands.add_parser("test", help="build, run the tests, end with 'N passed, N failed'", allow_abbrev=False)
     test.add_argument("names", nargs="*", metavar="unit|system|NAME", help="a kind of test, or part of the name of a test or a case; default: all")
     bench = commands.add_parser("bench", help="measure in retired instructions, beside targets and peers", allow_abbrev=False)
@@ -59,6 +72,17 @@ def main():
     if options.command == "build":
         import image
         image.build()
+        return 0
+    if options.command == "image":
+        import media
+        media.main(options)
+        return 0
+    if options.command == "install":
+        import install
+        return install.main(options)
+    if options.command == "package":
+        import package
+        package.main(options)
         return 0
     if options.command == "test":
         import testing

@@ -110,13 +110,14 @@ class Image:
     auto:     start the cfgs (or the sample guest, if there are none) at boot
     files:    more files for bootfs: {"dom0/etc/xen/x.cfg": text, bytes or pathlib.Path, ...}
     manifest: another device tree of the build
+    only:     leave out what lies in other folders of the archive than these
     root:     another program of the build as the root task, alone: without manifest and bootfs
     """
 
-    def __init__(self, cfgs=(), auto=True, files=None, manifest=MANIFEST, options="", root=None):
+    def __init__(self, cfgs=(), auto=True, files=None, manifest=MANIFEST, options="", root=None, only=None):
         self.cfgs, self.auto, self.files, self.options = [pathlib.Path(c) for c in cfgs], auto, dict(files or {}), options
-        self.manifest_target, self.root = manifest, root
-        wishes = ([str(c.resolve()) for c in self.cfgs], auto, sorted(self.files.items()), manifest, options, root)
+        self.manifest_target, self.root, self.only = manifest, root, ("boot/",) if root else only
+        wishes = ([str(c.resolve()) for c in self.cfgs], auto, sorted(self.files.items()), manifest, options, root, only)
         self.folder = OUT / "images" / short_hash(wishes)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._hosts = {}  # name in bootfs -> host file
@@ -165,8 +166,9 @@ class Image:
     def _entries(self):
         """The lines of boot/image.list that this image wants."""
         wanted = [e for e in entries() if "auto" not in e.options or (self.auto and not self.cfgs)]
+        if self.only:
+            wanted = [e for e in wanted if e.name.startswith(self.only)]
         if self.root:
-            wanted = [e for e in wanted if e.name.startswith("boot/")]
             next(e for e in wanted if e.name == ROOT_TASK).source = self.root
         return wanted
 

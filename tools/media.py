@@ -13,7 +13,7 @@ import shutil
 import struct
 
 import image as images
-from common import ROOT, Failure, fresh, made, replacing, run, short_hash, step
+from common import OUT, ROOT, Failure, fresh, made, replacing, run, short_hash, step
 
 GRUB = pathlib.Path("/usr/lib/grub")
 MENU = ROOT / "boot" / "grub" / "grub.cfg"
@@ -21,6 +21,25 @@ SECTOR = 512
 START = 2048  # of the partition, in sectors: what lies before is GRUB's
 GRUB_MODULES = "part_msdos part_gpt fat iso9660 normal configfile multiboot multiboot2 serial terminal all_video video gfxterm test echo ls cat reboot halt search".split()
 PLATFORM_MODULES = {"i386-pc": ["biosdisk", "vbe", "vga"], "x86_64-efi": ["efi_gop", "efi_uga", "chain"]}
+
+
+def main(options):
+    """`./bulkhead image`"""
+    image = prepare(options)
+    made = {"usb": usb, "iso": iso, "esp": lambda i: i.system_partition()}[options.format](image)
+    out = pathlib.Path(options.out or OUT / f"bulkhead-{version()}.{options.format}")
+    with replacing(out) as temporary:
+        shutil.copyfile(made, temporary)
+    print(f"{out}: {out.stat().st_size >> 20} MiB; onto a stick, which is overwritten: dd if={out} of=/dev/sdX bs=4M conv=fsync")
+
+
+def prepare(options):
+    """The image that --cfg, --auto and --options ask for."""
+    for cfg in options.cfg:
+        if not pathlib.Path(cfg).is_file():
+            raise Failure(f"--cfg {cfg}: there is no such file")
+    images.build()
+    return images.Image(options.cfg, auto=options.auto or not options.cfg, options=options.options).prepare()
 
 
 def version():
