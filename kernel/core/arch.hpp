@@ -19,8 +19,8 @@ struct PhysAddr {
 };
 
 // User registers as entry code saves them; first member of core::Thread (offset 0), so that entry code needs
-// one pointer. Entry by `syscall` sets `by_syscall`: then RCX and R11 need not be restored and the return may
-// be SYSRET.
+// one pointer. `by_syscall` is 1 while user mode runs and after an entry by `syscall`: then RCX and R11 need
+// not be restored and the return may be SYSRET; an interrupt or exception clears it.
 struct UserContext {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
     uint64_t rip, rsp, rflags, cs, ss;
@@ -41,8 +41,9 @@ struct Cpu;  // portable per-CPU state: current thread, ready queue, deadlines
 // (FPU, FS/GS base, root: saved at the latest when the CPU goes idle or takes another thread; a blocked
 // thread's state is always in memory when the lock is free). It loads cpu.current->root whenever that differs
 // from the root that is loaded, even if the thread is the same.
-void handle_syscall(Cpu&);    // registers in cpu.current's UserContext
-void handle_exception(Cpu&);  // vector, error, address in cpu.current's UserContext: becomes a fault message
+void handle_syscall(Cpu&);     // registers in cpu.current's UserContext
+void dispatch_declined(Cpu&);  // the same, when a fast path on live registers has declined
+void handle_exception(Cpu&);   // vector, error, address in cpu.current's UserContext: becomes a fault message
 void handle_timer(Cpu&, uint64_t now);             // deadlines, budgets, quantum
 void handle_device_interrupt(Cpu&, uint32_t gsi);  // masked already if level; signals the bound notification
 void handle_resched(Cpu&);           // another CPU made something ready here, or stops something here

@@ -236,6 +236,7 @@ void setup(const Machine& m) {
     thread->cspace = cnode->slot;
     thread->cspace_mask = (uint64_t{1} << abi::kRootCNodeBits) - 1;
     thread->root = vspace;
+    thread->has_root = 1;
     set_sched(*thread, sched);
 
     static_assert(sizeof(abi::KernelInfo) <= abi::kPageSize);

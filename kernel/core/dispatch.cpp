@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From RAX to a handler. Every call ends here: status stored, or restarted; stale translations gone; the best
 // thread chosen.
+#include "kernel/core/fastpath.hpp"
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -11,9 +12,14 @@ using abi::Call;
 
 constexpr uint64_t kSyscallLength = 2;  // 0f 05
 
+Status sys_null(Cpu&, Thread&, UserContext&) {
+    return Status::Ok;
+}
+
 struct Table {
     Handler handler[abi::kCallLimit];
     constexpr Table() : handler{} {
+        set(Call::Null, sys_null);
         set(Call::Yield, sys_yield);
         set(Call::IpcCall, sys_call);
         set(Call::IpcReplyRecv, sys_reply_recv);
@@ -76,9 +82,50 @@ void upcall(Thread& t) {
     u.by_syscall = 0;
 }
 
-// Everything that is not over in a few instructions.
-[[gnu::noinline]] void dispatch(Cpu& cpu, uint64_t number) {
-    Thread& t = *cpu.current;
+void copy_message(const UserContext& from, UserContext& to) {
+    to.rsi = from.rsi;
+    to.rdx = from.rdx;
+    to.r10 = from.r10;
+    to.r8 = from.r8;
+    to.r9 = from.r9;
+    to.rax = 0;
+}
+
+// The fast paths on registers in memory. False: nothing was done.
+bool handle_fast(Cpu& cpu, Thread& t, uint64_t number) {
+    UserContext& u = t.user;
+    Thread* to = nullptr;
+    switch (number) {
+        case static_cast<uint64_t>(Call::IpcCall): {
+            const Called called = is_short_message(u.rsi) ? fast_call(cpu, t, u.rdi) : Called{};
+            to = called.thread;
+            if (to != nullptr) to->user.rdi = called.badge;
+            break;
+        }
+        case static_cast<uint64_t>(Call::IpcReplyRecv):
+            to = is_short_message(u.rsi) ? fast_reply_recv(cpu, t, u.rdi) : nullptr;
+            if (to == nullptr) return fast_fault_reply(cpu, t);
+            break;
+        case static_cast<uint64_t>(Call::Signal):
+            if (!fast_signal(cpu, t, u.rdi)) return false;
+            u.rax = 0;
+            return true;
+        case static_cast<uint64_t>(Call::Wait):
+            if (const uint64_t bits = fast_wait(t, u.rdi); bits != 0) {
+                u.rdx = bits;
+                u.rax = 0;
+                return true;
+            }
+            return false;
+        case static_cast<uint64_t>(Call::VcpuRun): return fast_vcpu_run(t);
+        default: break;
+    }
+    if (to == nullptr) return false;
+    copy_message(u, to->user);
+    return true;
+}
+
+[[gnu::noinline]] void dispatch(Cpu& cpu, Thread& t, uint64_t number) {
     UserContext& u = t.user;
     if (number < abi::kCallLimit && table.handler[number] != nullptr) {
         const Status status = table.handler[number](cpu, t, u);
@@ -103,23 +150,21 @@ void handle_syscall(Cpu& cpu) {
     sys.here = &cpu;
     Thread& t = *cpu.current;
     const uint64_t number = t.user.rax - static_cast<uint64_t>(abi::kSyscallBase);
-    switch (number) {
-        case static_cast<uint64_t>(Call::Null): t.user.rax = 0; return;
-        case static_cast<uint64_t>(Call::IpcCall):
-            if (fast_call(cpu, t)) return;
-            break;
-        case static_cast<uint64_t>(Call::IpcReplyRecv):
-            if (fast_reply_recv(cpu, t)) return;
-            break;
-        case static_cast<uint64_t>(Call::Signal):
-            if (fast_signal(t)) return;
-            break;
-        case static_cast<uint64_t>(Call::VcpuRun):
-            if (fast_vcpu_run(t)) return;
-            break;
-        default: break;
+    if (!handle_fast(cpu, t, number)) dispatch(cpu, t, number);
+}
+
+void dispatch_declined(Cpu& cpu) {
+    sys.here = &cpu;
+    Thread& t = *cpu.current;
+    const uint64_t number = t.user.rax - static_cast<uint64_t>(abi::kSyscallBase);
+    if (number == static_cast<uint64_t>(Call::Wait)) {  // most often it blocks: not through the table
+        if (const Status status = sys_wait(cpu, t, t.user); status != kBlocked)
+            t.user.rax = static_cast<uint64_t>(status);
+        if (cpu.need_schedule != 0) schedule(cpu);
+        return;
     }
-    dispatch(cpu, number);
+    if (number == static_cast<uint64_t>(Call::IpcReplyRecv) && fast_fault_reply(cpu, t)) return;
+    dispatch(cpu, t, number);
 }
 
 }  // namespace bulkhead::core

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exceptions of user level: continue at the registered landing, or become a call to the thread's fault
 // endpoint, or suspend it.
+#include "kernel/core/fastpath.hpp"
 #include "kernel/core/kernel.hpp"
 #include "kernel/core/log.hpp"
 
@@ -65,6 +66,27 @@ void fault_reply(Thread& faulter, Thread& replier) {
     faulter.suspended = 1;
 }
 
+// reply_recv to a thread that waits for the answer to its fault: it continues, as it was or with the
+// registers in the handler's buffer.
+bool fast_fault_reply(Cpu& cpu, Thread& t) {
+    const UserContext& u = t.user;
+    const Slot* slot = lookup_fast(t, u.rdi, ObjectType::Endpoint, rights::kRead);
+    const Slot* reply_slot = lookup_fast(t, u.r12, ObjectType::Reply, 0);
+    if (slot == nullptr || reply_slot == nullptr || !is_short_message(u.rsi)) return false;
+    Endpoint& e = *slot->as<Endpoint>();
+    Reply& reply = *reply_slot->as<Reply>();
+    if (!can_wait(t, e) || reply.caller() == nullptr) return false;
+    Thread& to = *reply.thread;
+    if (to.in_fault == 0 || to.has_root == 0 || !can_switch(cpu, to)) return false;
+    const uint64_t label = abi::MessageTag{u.rsi}.label();
+    if (label != abi::kFaultResume && (label != abi::kFaultResumeRegs || !load_registers_from(t, to)))
+        return false;  // the general path will find the same, and stop it
+    to.in_fault = 0;
+    wait_again(t, e, reply);
+    switch_to(cpu, to);
+    return true;
+}
+
 void fault_raise(Cpu& cpu, Thread& t) {
     t.user.by_syscall = 0;
     const Slot& handler = t.slot[static_cast<size_t>(abi::ThreadSlot::FaultEndpoint)];
@@ -75,7 +97,7 @@ void fault_raise(Cpu& cpu, Thread& t) {
     }
     t.in_fault = 1;
     (void)deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge,
-                       false);  // always blocks: a fault goes to any CPU
+                       0);  // always blocks: a fault goes to any CPU
 }
 
 void handle_exception(Cpu& cpu) {

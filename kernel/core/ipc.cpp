@@ -14,19 +14,19 @@ namespace {
 using abi::IpcBuffer;
 using abi::MessageTag;
 
-void queue_append(Endpoint& e, Thread& t) {
+void queue_append(Endpoint& e, Thread*& head, Thread& t) {
     t.queue = &e;
     t.next = nullptr;
-    t.previous = e.tail;
-    (e.tail != nullptr ? e.tail->next : e.head) = &t;
+    t.previous = head != nullptr ? e.tail : nullptr;
+    (head != nullptr ? e.tail->next : head) = &t;
     e.tail = &t;
 }
 
-void queue_pop(Endpoint& e) {
-    Thread& t = *e.head;
-    e.head = t.next;
-    (e.head != nullptr ? e.head->previous : e.tail) = nullptr;
-    t.next = t.previous = nullptr;
+void queue_pop(Thread*& head) {
+    Thread& t = *head;
+    head = t.next;
+    if (head != nullptr) head->previous = nullptr;
+    t.next = nullptr;
     t.queue = nullptr;
 }
 
@@ -88,32 +88,29 @@ inline void transfer(Thread& from, Thread& to, bool granted) {
 }
 
 // `from` has called: its message goes to `to`, it parks in `reply`.
-inline void hand_over(Thread& from, Thread& to, Reply& reply, uint64_t badge, bool granted) {
+inline void hand_over(Thread& from, Thread& to, Reply& reply, uint64_t badge, uint8_t lent_rights) {
     if (from.in_fault != 0) {
         transfer_fault(from, to);
     } else {
-        transfer(from, to, granted);
+        transfer(from, to, (lent_rights & rights::kGrant) != 0);
     }
     to.user.rdi = badge;
-    reply.caller = &from;
-    reply.receiver = nullptr;
-    to.reply = nullptr;
+    reply.thread = &from;
     from.reply = &reply;
     from.state = ThreadState::Replying;
-    from.granted = granted;
+    from.lent_rights = lent_rights;
 }
 
 // Answers the caller that is parked in `reply` with the message in `server`'s registers; it is Ready then,
 // but not queued.
 inline Thread& answer(Thread& server, Reply& reply) {
-    Thread& caller = *reply.caller;
-    reply.caller = nullptr;
-    caller.reply = nullptr;
+    Thread& caller = *reply.thread;
+    reply.thread = nullptr;
     caller.state = ThreadState::Ready;
     if (caller.in_fault != 0) {
         fault_reply(caller, server);
     } else {
-        transfer(server, caller, caller.granted != 0);
+        transfer(server, caller, (caller.lent_rights & rights::kGrant) != 0);
     }
     return caller;
 }
@@ -154,17 +151,16 @@ Status receive(Cpu& cpu, Thread& t, Endpoint& e, Reply& reply, uint64_t deadline
         t.user.rdx = take_bits(*t.bound);
         return Status::Notified;
     }
-    while (e.head != nullptr && e.receivers == 0) {
-        Thread& caller = *e.head;
+    while (e.callers != nullptr) {
+        Thread& caller = *e.callers;
         const bool is_passive = passive(t);
         if (caller.sched == nullptr || (!is_passive && caller.sched->cpu != cpu.id && caller.in_fault == 0)) {
             finish_wait(caller, Status::WrongCpu);
             if (arch::preemption_pending()) return Status::Restart;
             continue;
         }
-        queue_pop(e);
-        const bool granted = caller.granted != 0;
-        hand_over(caller, t, reply, caller.badge, granted);
+        queue_pop(e.callers);
+        hand_over(caller, t, reply, caller.badge, caller.lent_rights);
         if (is_passive && t.sched != caller.sched) {  // from here on it runs on this caller's time
             block_current(cpu);
             set_sched(t, caller.sched);
@@ -177,10 +173,9 @@ Status receive(Cpu& cpu, Thread& t, Endpoint& e, Reply& reply, uint64_t deadline
         if (passive(t)) return Status::NotReady;  // it would wake up without time to run on
         arm_timer(t, deadline);
     }
-    e.receivers = 1;
-    queue_append(e, t);
+    queue_append(e, e.receivers, t);
     t.reply = &reply;
-    reply.receiver = &t;
+    reply.thread = &t;
     t.state = ThreadState::Receiving;
     return kBlocked;
 }
@@ -188,45 +183,46 @@ Status receive(Cpu& cpu, Thread& t, Endpoint& e, Reply& reply, uint64_t deadline
 }  // namespace
 
 void endpoint_remove(Endpoint& e, Thread& t) {
-    (t.previous != nullptr ? t.previous->next : e.head) = t.next;
+    Thread*& head = t.state == ThreadState::Receiving ? e.receivers : e.callers;
+    (t.previous != nullptr ? t.previous->next : head) = t.next;
     (t.next != nullptr ? t.next->previous : e.tail) = t.previous;
     t.next = t.previous = nullptr;
     t.queue = nullptr;
-    if (e.head == nullptr) e.receivers = 0;
 }
 
 bool endpoint_destroy_step(Endpoint& e) {
-    if (e.head == nullptr) return true;
-    finish_wait(*e.head, Status::PeerGone);
-    return e.head == nullptr;
+    if (e.callers != nullptr) {
+        finish_wait(*e.callers, Status::PeerGone);
+    } else if (e.receivers != nullptr) {
+        finish_wait(*e.receivers, Status::PeerGone);
+    }
+    return e.callers == nullptr && e.receivers == nullptr;
 }
 
 void reply_destroy(Reply& r) {
-    if (r.caller != nullptr) finish_wait(*r.caller, Status::PeerGone);
-    if (r.receiver != nullptr) finish_wait(*r.receiver, Status::PeerGone);
+    if (r.thread != nullptr) finish_wait(*r.thread, Status::PeerGone);
 }
 
 // `from` is running and calls (or has faulted). On success it is blocked, and the receiver, if one waited,
 // runs. A fault reaches its handler on any CPU: whoever faulted cannot do anything about where it is.
-Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, bool granted) {
-    if (e.receivers == 0) {
+Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge, uint8_t lent_rights) {
+    if (e.receivers == nullptr) {
         from.badge = badge;
-        from.granted = granted;
+        from.lent_rights = lent_rights;
         from.state = ThreadState::Calling;
-        queue_append(e, from);
+        queue_append(e, e.callers, from);
         block_current(cpu);
         return kBlocked;
     }
-    Thread& to = *e.head;
+    Thread& to = *e.receivers;
     if (to.sched == nullptr) {
         set_sched(to, from.sched);
     } else if (to.sched->cpu != cpu.id && from.in_fault == 0) {
         return Status::WrongCpu;
     }
-    queue_pop(e);
-    if (e.head == nullptr) e.receivers = 0;
-    if (to.timer.armed()) TimerHeap::remove(to.timer);
-    hand_over(from, to, *to.reply, badge, granted);
+    queue_pop(e.receivers);
+    disarm_timer(to);
+    hand_over(from, to, *to.reply, badge, lent_rights);
     if (to.sched->cpu != cpu.id) {
         block_current(cpu);
         make_ready(to);
@@ -241,13 +237,13 @@ Status sys_call(Cpu& cpu, Thread& t, UserContext& u) {
     const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::Endpoint, rights::kWrite);
     if (!slot) return slot.status();
     if (!well_formed(MessageTag{u.rsi})) return Status::BadArgument;
-    return deliver_call(cpu, t, *slot->as<Endpoint>(), slot->badge, (slot->rights & rights::kGrant) != 0);
+    return deliver_call(cpu, t, *slot->as<Endpoint>(), slot->badge, slot->rights);
 }
 
 Status sys_recv(Cpu& cpu, Thread& t, UserContext& u) {
     Receive r;
     if (const Status status = decode_receive(t, u, r); status != Status::Ok) return status;
-    if (r.reply->caller != nullptr || r.reply->receiver != nullptr) return Status::Busy;
+    if (r.reply->thread != nullptr) return Status::Busy;
     const Status status = receive(cpu, t, *r.endpoint, *r.reply, u.r13);
     if (status == kBlocked) {
         block_current(cpu);
@@ -262,8 +258,8 @@ Status sys_reply_recv(Cpu& cpu, Thread& t, UserContext& u) {
     Receive r;
     if (const Status status = decode_receive(t, u, r); status != Status::Ok) return status;
     if (!well_formed(MessageTag{u.rsi})) return Status::BadArgument;
-    if (r.reply->receiver != nullptr) return Status::Busy;
-    Thread* caller = r.reply->caller != nullptr ? &answer(t, *r.reply) : nullptr;
+    if (r.reply->receiver() != nullptr) return Status::Busy;
+    Thread* caller = r.reply->caller() != nullptr ? &answer(t, *r.reply) : nullptr;
     const Status status = receive(cpu, t, *r.endpoint, *r.reply, u.r13);
     if (status != kBlocked) {
         if (caller != nullptr && caller->state == ThreadState::Ready) make_ready(*caller);
@@ -286,7 +282,7 @@ Status sys_reply(Cpu&, Thread& t, UserContext& u) {
     if (!slot) return slot.status();
     if (!well_formed(MessageTag{u.rsi})) return Status::BadArgument;
     Reply& reply = *slot->as<Reply>();
-    if (reply.caller == nullptr) return Status::PeerGone;
+    if (reply.caller() == nullptr) return Status::PeerGone;
     Thread& caller = answer(t, reply);
     if (caller.state == ThreadState::Ready) make_ready(caller);
     return Status::Ok;

@@ -11,18 +11,23 @@ struct Thread;
 
 struct Endpoint {
     Object header;
-    Thread* head;  // FIFO; all callers or all receivers
-    Thread* tail;
-    uint64_t receivers;  // 1: the queue holds receivers
+    // FIFOs: of callers or of receivers, never of both.
+    Thread* callers;
+    Thread* receivers;
+    Thread* tail;  // of the one that is not empty
     uint64_t unused[5];
 };
 static_assert(sizeof(Endpoint) == 128);
 
 struct Reply {
     Object header;
-    Thread* caller;    // waits for the answer
-    Thread* receiver;  // waits in a receive that named this Reply
-    uint64_t unused[6];
+    // Its state says what for: Replying: it is the caller and waits for the answer; Receiving: it waits in a
+    // receive that named this Reply.
+    Thread* thread;
+    uint64_t unused[7];
+
+    Thread* caller() const;  // kernel.hpp
+    Thread* receiver() const;
 };
 static_assert(sizeof(Reply) == 128);
 

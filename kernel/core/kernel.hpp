@@ -41,6 +41,20 @@ struct System {
 };
 extern System sys;
 
+// A running thread's SchedContext belongs to the CPU that runs it.
+inline Cpu* Thread::running_on() const {
+    if (sched == nullptr) return nullptr;
+    Cpu* cpu = sys.cpu[sched->cpu];
+    return cpu->current == this ? cpu : nullptr;
+}
+
+inline Thread* Reply::caller() const {
+    return thread != nullptr && thread->state == ThreadState::Replying ? thread : nullptr;
+}
+inline Thread* Reply::receiver() const {
+    return thread != nullptr && thread->state == ThreadState::Receiving ? thread : nullptr;
+}
+
 // A status that dispatch does not store: the caller is blocked, whoever wakes it writes RAX.
 inline constexpr Status kBlocked = static_cast<Status>(0x100);
 
@@ -72,18 +86,23 @@ inline bool is_usable(const Slot& slot, ObjectType type, uint8_t need) {
     return (slot.kind_word() & mask) == wanted;
 }
 
-inline Slot* lookup_fast(const Thread& t, uint64_t address, ObjectType type, uint8_t need) {
-    Slot* slot;
-    if (address <= t.cspace_mask) {
-        slot = &t.cspace[address];
-    } else {
-        const uint64_t cnode = address >> 32, index = address & 0xffff'ffff;
-        if (cnode == 0 || cnode > t.cspace_mask) return nullptr;
-        const Slot& table = t.cspace[cnode];
-        if (!is_usable(table, ObjectType::CNode, rights::kControl) || index >> table.size_bits != 0)
-            return nullptr;
-        slot = &table.as<CNode>()->slot[index];
-    }
+// In the root CNode itself.
+[[gnu::always_inline]] inline Slot* lookup_near(const Thread& t, uint64_t address, ObjectType type,
+                                                uint8_t need) {
+    if (address > t.cspace_mask) return nullptr;
+    Slot* slot = &t.cspace[address];
+    return is_usable(*slot, type, need) ? slot : nullptr;
+}
+
+[[gnu::always_inline]] inline Slot* lookup_fast(const Thread& t, uint64_t address, ObjectType type,
+                                                uint8_t need) {
+    if (address <= t.cspace_mask) return lookup_near(t, address, type, need);
+    const uint64_t cnode = address >> 32, index = address & 0xffff'ffff;
+    if (cnode == 0 || cnode > t.cspace_mask) return nullptr;
+    const Slot& table = t.cspace[cnode];
+    if (!is_usable(table, ObjectType::CNode, rights::kControl) || index >> table.size_bits != 0)
+        return nullptr;
+    Slot* slot = &table.as<CNode>()->slot[index];
     return is_usable(*slot, type, need) ? slot : nullptr;
 }
 
@@ -117,12 +136,32 @@ void run_directly(Cpu& cpu,
 void block_current(Cpu& cpu);     // cpu.current stops running; the caller has set its state
 void stop_running(Thread& t);     // takes it off its CPU or its ready queue; state unchanged
 void schedule(Cpu& cpu);
-void set_sched(Thread& t, SchedContext* sched);  // not running, not queued
+
+// `t` is not running and not queued.
+inline void set_sched(Thread& t, SchedContext* sched) {
+    if (t.sched == sched) return;
+    if (t.sched != nullptr) {
+        (t.user_previous != nullptr ? t.user_previous->user_next : t.sched->users) = t.user_next;
+        if (t.user_next != nullptr) t.user_next->user_previous = t.user_previous;
+        t.user_next = t.user_previous = nullptr;
+    }
+    t.sched = sched;
+    if (sched == nullptr) return;
+    t.user_next = sched->users;
+    if (t.user_next != nullptr) t.user_next->user_previous = &t;
+    sched->users = &t;
+}
+
 void sched_paused_changed(SchedContext& sched);
 void sched_move(SchedContext& sched, uint32_t cpu, uint8_t priority);
 bool sched_destroy_step(SchedContext& sched);  // true: done
 void charge(Cpu& cpu, uint64_t now);
 void arm_timer(Thread& t, uint64_t deadline);
+inline void disarm_timer(Thread& t) {
+    if (t.timed == 0) return;
+    t.timed = 0;
+    TimerHeap::remove(t.timer);
+}
 Cpu& home_cpu(const Thread& t);
 void rotate(Cpu& cpu);
 void poke(Cpu& cpu);  // it should schedule soon
@@ -144,18 +183,16 @@ void endpoint_remove(Endpoint& e, Thread& t);
 bool endpoint_destroy_step(Endpoint& e);
 void reply_destroy(Reply& r);
 Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge,
-                    bool granted);  // from's message or fault; kBlocked or an error
+                    uint8_t lent_rights);  // from's message or fault; kBlocked or an error
 void transfer_fault(Thread& from, Thread& to);
 bool load_registers_from(const Thread& replier, Thread& faulter);  // the registers in the replier's buffer
 void fault_reply(Thread& faulter, Thread& replier);                // decides by the replier's tag
 void fault_unanswered(Thread& t, const char* why);
 void fault_raise(Cpu& cpu, Thread& t);
 
-// ---- the usual case of call and reply_recv (fastpath.cpp); false: nothing was done
-bool fast_call(Cpu& cpu, Thread& t);
-bool fast_reply_recv(Cpu& cpu, Thread& t);
-bool fast_signal(Thread& t);
-bool fast_vcpu_run(Thread& t);  // vcpu.cpp
+// ---- the usual case (others: fastpath.hpp); false: nothing was done
+bool fast_fault_reply(Cpu& cpu, Thread& t);  // fault.cpp
+bool fast_vcpu_run(Thread& t);               // vcpu.cpp
 
 // ---- notifications (notification.cpp)
 void signal(Notification& n, uint64_t badge);

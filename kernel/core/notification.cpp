@@ -31,7 +31,8 @@ bool wake_bound_thread(Notification& n) {
 // A guest that runs leaves at once; one that is preempted, before it would run again (see guest_must_leave).
 void wake_bound_vcpu(Notification& n) {
     Thread* t = n.bound_vcpu != nullptr ? n.bound_vcpu->thread : nullptr;
-    if (t != nullptr && t->running_on != nullptr) poke(*t->running_on);
+    if (t == nullptr) return;
+    if (Cpu* cpu = t->running_on(); cpu != nullptr) poke(*cpu);
 }
 
 }  // namespace
@@ -45,7 +46,7 @@ void signal(Notification& n, uint64_t badge) {
         n.head = t.next;
         (n.head != nullptr ? n.head->previous : n.tail) = nullptr;
         t.next = nullptr;
-        if (t.timer.armed()) TimerHeap::remove(t.timer);
+        disarm_timer(t);
         t.user.rdx = take_bits(n);
         t.user.rax = static_cast<uint64_t>(Status::Ok);
         make_ready(t);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/core/kernel.hpp"
+#include "kernel/core/ready_queue.hpp"
 
 namespace bulkhead::core {
 
@@ -7,25 +8,6 @@ namespace {
 
 constexpr uint64_t kQuantumUs = 5000;       // of weight abi::kWeightDefault
 constexpr uint64_t kShortestBudgetUs = 50;  // shorter ones would spend the time on switching
-
-bool runnable(const SchedContext& s) {
-    return s.paused == 0 && s.throttled == 0;
-}
-
-void ring_add(Cpu& cpu, SchedContext& s, bool front) {
-    SchedContext*& ring = cpu.ready.ring[s.priority];
-    if (ring == nullptr) {
-        s.next = s.previous = ring = &s;
-        cpu.ready.bitmap |= uint64_t{1} << s.priority;
-    } else {
-        s.next = ring;
-        s.previous = ring->previous;
-        s.previous->next = &s;
-        ring->previous = &s;
-        if (front) ring = &s;
-    }
-    s.queued = 1;
-}
 
 void ring_remove(SchedContext& s) {
     if (s.queued == 0) return;
@@ -43,22 +25,6 @@ void ring_remove(SchedContext& s) {
     s.queued = 0;
 }
 
-void fifo_add(SchedContext& s, Thread& t, bool front) {
-    t.ready_linked = 1;
-    t.ready_next = t.ready_previous = nullptr;
-    if (s.ready_head == nullptr) {
-        s.ready_head = s.ready_tail = &t;
-    } else if (front) {
-        t.ready_next = s.ready_head;
-        s.ready_head->ready_previous = &t;
-        s.ready_head = &t;
-    } else {
-        t.ready_previous = s.ready_tail;
-        s.ready_tail->ready_next = &t;
-        s.ready_tail = &t;
-    }
-}
-
 void fifo_remove(SchedContext& s, Thread& t) {
     if (t.ready_linked == 0) return;
     (t.ready_previous != nullptr ? t.ready_previous->ready_next : s.ready_head) = t.ready_next;
@@ -68,31 +34,8 @@ void fifo_remove(SchedContext& s, Thread& t) {
     if (s.ready_head == nullptr) ring_remove(s);
 }
 
-// Queues a thread that is Ready and not running. Returns whether its SchedContext came into the ring by it.
-void enqueue(Thread& t, bool front) {
-    SchedContext& s = *t.sched;
-    Cpu& cpu = *sys.cpu[s.cpu];
-    fifo_add(s, t, front);
-    if (s.queued == 0 && runnable(s)) ring_add(cpu, s, front || cpu.charged == &s);
-}
-
 int top_priority(const Cpu& cpu) {
     return cpu.ready.bitmap != 0 ? 63 - __builtin_clzll(cpu.ready.bitmap) : -1;
-}
-
-void set_current(Cpu& cpu, Thread* t) {
-    cpu.current = t;
-    if (t != nullptr) t->running_on = &cpu;
-}
-
-// When does something have to happen for the running SchedContext?
-uint64_t limit_of(const Cpu& cpu, const SchedContext& s) {
-    uint64_t ticks = abi::kDeadlineNever;
-    if (s.budget != 0) ticks = s.budget_left;
-    const SchedContext* ring = cpu.ready.ring[s.priority];
-    const bool rivals = s.ready_head != nullptr || (ring != nullptr && (ring != &s || ring->next != &s));
-    if (rivals && s.slice_left < ticks) ticks = s.slice_left;
-    return ticks == abi::kDeadlineNever ? ticks : cpu.charged_since + ticks;
 }
 
 // The hardware timer is only ever moved to an earlier time; when it fires too early, the handler sets it
@@ -161,14 +104,13 @@ void charge(Cpu& cpu, uint64_t now) {
 void make_ready(Thread& t) {
     t.state = ThreadState::Ready;
     if (t.suspended != 0 || t.sched == nullptr || t.root == nullptr || t.ready_linked != 0 ||
-        t.running_on != nullptr)
+        t.running_on() != nullptr)
         return;
     enqueue(t, false);
     if (t.sched->queued != 0) consider(*sys.cpu[t.sched->cpu], t.sched->priority);
 }
 
 void block_current(Cpu& cpu) {
-    cpu.current->running_on = nullptr;
     cpu.current = nullptr;
     cpu.need_schedule = 1;
 }
@@ -176,13 +118,10 @@ void block_current(Cpu& cpu) {
 // The caller has set `next` to Ready and knows that its SchedContext belongs to this CPU.
 void run_directly(Cpu& cpu, Thread& next) {
     SchedContext* s = next.sched;
-    if (cpu.current != nullptr) {
-        cpu.current->running_on = nullptr;
-        cpu.current = nullptr;
-    }
+    cpu.current = nullptr;
     if (next.suspended == 0 && next.root != nullptr && s != nullptr && runnable(*s) &&
         (cpu.ready.bitmap >> s->priority) <= 1 && cpu.need_schedule == 0) {
-        set_current(cpu, &next);
+        cpu.current = &next;
         return;  // on the time of whoever is charged now, until the next scheduling decision: the caller pays
                  // for the service
     }
@@ -191,13 +130,12 @@ void run_directly(Cpu& cpu, Thread& next) {
 }
 
 void stop_running(Thread& t) {
-    if (t.running_on != nullptr) {
-        Cpu& cpu = *t.running_on;
+    if (Cpu* on = t.running_on(); on != nullptr) {
+        Cpu& cpu = *on;
         if (&cpu != sys.here) {
             arch::stop_remote(cpu.id, t);
             arch::send_resched(cpu.id);
         }
-        t.running_on = nullptr;
         cpu.current = nullptr;
         cpu.need_schedule = 1;
     } else if (t.ready_linked != 0) {
@@ -227,7 +165,6 @@ void give_way(Cpu& cpu) {
     const bool behind = can_stay && (cpu.rotate != 0 || s.slice_left == 0);
     if (s.slice_left == 0) s.slice_left = s.quantum;
     if (can_stay && best <= s.priority && !(behind && best == s.priority)) return;
-    current.running_on = nullptr;
     cpu.current = nullptr;
     if (behind) ring_remove(s);
     enqueue(current, !behind);
@@ -247,7 +184,7 @@ void take_best(Cpu& cpu) {
     SchedContext& s = *cpu.ready.ring[priority];
     Thread& next = *s.ready_head;
     fifo_remove(s, next);
-    set_current(cpu, &next);
+    cpu.current = &next;
     if (s.slice_left == 0) s.slice_left = s.quantum;
 }
 
@@ -266,20 +203,6 @@ void schedule(Cpu& cpu) {
         if (cpu.need_schedule == 0) break;
     }
     program_timer(cpu);
-}
-
-void set_sched(Thread& t, SchedContext* sched) {
-    if (t.sched == sched) return;
-    if (t.sched != nullptr) {
-        (t.user_previous != nullptr ? t.user_previous->user_next : t.sched->users) = t.user_next;
-        if (t.user_next != nullptr) t.user_next->user_previous = t.user_previous;
-        t.user_next = t.user_previous = nullptr;
-    }
-    t.sched = sched;
-    if (sched == nullptr) return;
-    t.user_next = sched->users;
-    if (t.user_next != nullptr) t.user_next->user_previous = &t;
-    sched->users = &t;
 }
 
 void sched_paused_changed(SchedContext& s) {
@@ -333,6 +256,7 @@ bool sched_destroy_step(SchedContext& s) {
 void arm_timer(Thread& t, uint64_t deadline) {
     if (deadline == abi::kDeadlineNever) return;
     Cpu& cpu = home_cpu(t);
+    t.timed = 1;
     t.timer.kind = TimerKind::Thread;
     cpu.timers.insert(t.timer, deadline);
     if (&cpu == sys.here) {

@@ -18,10 +18,11 @@ struct Cpu;
 struct alignas(64) SchedContext {
     Object header;
     uint32_t cpu;
-    uint8_t priority;
     uint8_t paused;
-    uint8_t queued;     // is in its CPU's ring
     uint8_t throttled;  // budget used up, waits for the replenishment timer
+    uint16_t zero;
+    uint8_t priority;
+    uint8_t queued;  // is in its CPU's ring
     uint32_t weight;
     uint32_t configured;                   // 0 until SchedConfigure
     uint64_t quantum;                      // ticks per round: base quantum scaled by weight
@@ -35,7 +36,15 @@ struct alignas(64) SchedContext {
     SchedContext* next;  // ring of one priority
     SchedContext* previous;
     Timer replenish;
+
+    // Belongs to that CPU, neither paused nor throttled: one comparison.
+    bool runs_on(uint64_t id) const {
+        uint64_t both;
+        __builtin_memcpy(&both, &cpu, sizeof both);
+        return both == id;
+    }
 };
+static_assert(__builtin_offsetof(SchedContext, priority) == __builtin_offsetof(SchedContext, cpu) + 8);
 
 struct ReadyQueue {
     uint64_t bitmap;  // bit p: ring[p] is not empty

@@ -57,18 +57,17 @@ bool load_registers(Thread& t, const abi::ThreadRegisters& in) {
 }
 
 void cancel_wait(Thread& t) {
-    TimerHeap::remove(t.timer);
+    disarm_timer(t);
     switch (t.state) {
-        case ThreadState::Calling:
+        case ThreadState::Calling: endpoint_remove(*static_cast<Endpoint*>(t.queue), t); break;
         case ThreadState::Receiving:
             endpoint_remove(*static_cast<Endpoint*>(t.queue), t);
-            if (t.reply != nullptr) t.reply->receiver = nullptr;
+            t.reply->thread = nullptr;
             break;
-        case ThreadState::Replying: t.reply->caller = nullptr; break;
+        case ThreadState::Replying: t.reply->thread = nullptr; break;
         case ThreadState::Waiting: notification_remove(*static_cast<Notification*>(t.queue), t); break;
         default: break;
     }
-    t.reply = nullptr;
     t.queue = nullptr;
     t.state = ThreadState::Inactive;
 }
@@ -103,6 +102,7 @@ void thread_slot_cleared(Thread& t, uint32_t index) {
         case ThreadSlot::VSpace:
             stop_running(t);  // Ready without an address space: queued again when it gets one
             t.root = nullptr;
+            t.has_root = 0;
             break;
         case ThreadSlot::IpcBuffer: t.buffer = nullptr; break;
         case ThreadSlot::FaultEndpoint: break;
@@ -156,7 +156,10 @@ void take_content(Thread& t, ThreadSlot which, const Slot& s) {
             t.cspace = s.as<CNode>()->slot;
             t.cspace_mask = (uint64_t{1} << s.as<CNode>()->header.size_bits) - 1;
             break;
-        case ThreadSlot::VSpace: t.root = s.as<PageTable>(); break;
+        case ThreadSlot::VSpace:
+            t.root = s.as<PageTable>();
+            t.has_root = 1;
+            break;
         case ThreadSlot::IpcBuffer:
             t.buffer = static_cast<abi::IpcBuffer*>(arch::phys_to_virt(PhysAddr{s.object}));
             break;
@@ -222,7 +225,7 @@ Status sys_thread_start(Cpu&, Thread& t, UserContext& u) {
     if (!valid_user_address(u.rsi) || !valid_user_address(u.r9)) return Status::BadArgument;
     if (target.sched == nullptr || target.root == nullptr || target.cspace == no_cspace)
         return Status::NotReady;
-    if (target.state != ThreadState::Inactive || target.running_on != nullptr) return Status::Busy;
+    if (target.state != ThreadState::Inactive || target.running_on() != nullptr) return Status::Busy;
     const uint64_t gs_base = 0;
     target.user = UserContext{};
     target.user.rip = u.rsi;
@@ -279,7 +282,7 @@ Status sys_thread_read(Cpu&, Thread& t, UserContext& u) {
     if (!found) return found.status();
     if (t.buffer == nullptr) return Status::NotReady;
     Thread& target = **found;
-    if (target.running_on != nullptr &&
+    if (target.running_on() != nullptr &&
         &target != &t) {  // its registers are in its CPU: stop it for a moment
         stop_running(target);
         make_ready(target);

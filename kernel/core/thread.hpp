@@ -33,16 +33,16 @@ struct alignas(64) Thread {
     // What arch's exit path needs when it switches to this thread.
     PageTable* root;        // VSpace, nullptr: none (then the thread is never ready)
     Vcpu* guest;            // not nullptr: the thread is in vcpu_run: enter this guest instead of user mode
-    Cpu* running_on;        // cpu.current == this; nullptr: not running
     uint64_t arch_word[2];  // arch's business; zero in a new thread
 
     // IPC
     alignas(64) Object header;  // slots name the thread by the address of this
     ThreadState state;
-    uint8_t suspended;       // by ThreadSuspend: not made ready by any event
+    uint8_t has_root;        // root != nullptr
     uint8_t in_fault;        // the message it sends or waits for is a fault
-    uint8_t aborted;         // a wait was ended by suspend
-    uint8_t granted;         // Calling: its endpoint capability has kGrant
+    uint8_t timed;           // `timer` may be armed
+    uint8_t suspended;       // by ThreadSuspend: not made ready by any event; then it waits for nothing
+    uint8_t lent_rights;     // Calling, Replying: of the endpoint capability that it called by
     uint8_t ready_linked;    // is in its SchedContext's FIFO
     uint8_t guest_timeout;   // vcpu_run's deadline passed
     uint8_t ended;           // ThreadExit
@@ -53,7 +53,7 @@ struct alignas(64) Thread {
     void* queue;             // Endpoint or Notification it is queued in
     Thread* next;            // in that queue
     Thread* previous;
-    Reply* reply;         // Receiving: given with receive; Replying: parked in
+    Reply* reply;         // Receiving: given with receive; Replying: parked in; else: meaningless
     uint64_t badge;       // Calling: badge of the capability it called by
     Notification* bound;  // bound notification, mirrors its slot
 
@@ -61,7 +61,7 @@ struct alignas(64) Thread {
     Thread* ready_previous;
     Thread* user_next;  // in SchedContext::users
     Thread* user_previous;
-    Timer timer;  // deadline of the blocking call
+    Timer timer;  // deadline of the blocking call; arm_timer, disarm_timer
 
     uint64_t upcall, fixup_start, fixup_end, fixup_landing;
 
@@ -71,6 +71,14 @@ struct alignas(64) Thread {
 
     // Behind it: the floating-point area, arch::fpu_bytes() long.
     void* fpu() { return this + 1; }
+    Cpu* running_on() const;  // whose current it is; nullptr: not running (kernel.hpp)
+    // It waits like this, without a deadline, has an address space, and this is not about a fault: one load
+    // for all.
+    bool waits_plainly(ThreadState how) const {
+        uint32_t word;
+        __builtin_memcpy(&word, &state, sizeof word);
+        return word == (static_cast<uint32_t>(how) | 0x100);
+    }
     static Thread* from(Object* object) {
         return reinterpret_cast<Thread*>(reinterpret_cast<char*>(object) - offsetof_header());
     }
@@ -80,5 +88,8 @@ constexpr size_t Thread::offsetof_header() {
     return __builtin_offsetof(Thread, header);
 }
 static_assert(__builtin_offsetof(Thread, user) == 0 && sizeof(Thread) % 64 == 0);
+static_assert(__builtin_offsetof(Thread, has_root) == __builtin_offsetof(Thread, state) + 1 &&
+              __builtin_offsetof(Thread, in_fault) == __builtin_offsetof(Thread, state) + 2 &&
+              __builtin_offsetof(Thread, timed) == __builtin_offsetof(Thread, state) + 3);
 
 }  // namespace bulkhead::core

@@ -13,7 +13,7 @@ using abi::VcpuSlot;
 
 void end_run(Vcpu& v, Status status, uint64_t result) {
     Thread& t = *v.thread;
-    if (t.timer.armed()) TimerHeap::remove(t.timer);
+    disarm_timer(t);
     t.guest = nullptr;
     t.guest_timeout = 0;
     v.thread = nullptr;

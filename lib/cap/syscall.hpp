@@ -76,8 +76,10 @@ inline Status yield() {
 }
 
 // ---- IPC. Further words and capabilities are in ipc_buffer().
-inline IpcResult ipc_call(CapAddr endpoint, const Message& m) {
-    return ipc(abi::Call::IpcCall, endpoint, m, CapAddr{}, 0);
+[[gnu::always_inline]] inline IpcResult ipc_call(CapAddr endpoint, const Message& m) {
+    RawCall c{number(abi::Call::IpcCall), {endpoint.raw, m.tag.raw, m.w[0], m.w[1], m.w[2], m.w[3]}, 0, 0};
+    raw_call(c);
+    return {static_cast<Status>(c.number), c.a[0], MessageTag{c.a[1]}, {c.a[2], c.a[3], c.a[4], c.a[5]}};
 }
 inline IpcResult ipc_recv(CapAddr endpoint, CapAddr reply, uint64_t deadline) {
     return ipc(abi::Call::IpcRecv, endpoint, Message{}, reply, deadline);

@@ -9,11 +9,22 @@ namespace {
 
 using abi::ObjectType;
 
+// A copy in the root CNode, where programs keep what they use often (the Sides' workshops are a level
+// further).
+template <typename T>
+cap::Cap<T> near(CapAddr source) {
+    auto copy = stage::machine().env.cspace.copy<T>(source, abi::rights::kAll);
+    if (!copy) stage::fail("copying a capability");
+    return std::move(*copy);
+}
+
 void call_reply(const char* name, bool own_space, bool passive) {
     stage::Side server{{.own_space = own_space}};
-    const CapAddr endpoint = server.make(ObjectType::Endpoint), reply = server.make(ObjectType::Reply);
-    const CapAddr endpoint_there = server.give(10, endpoint, abi::rights::kAll),
-                  reply_there = server.give(11, reply, abi::rights::kAll);
+    const auto endpoint_here = near<cap::Endpoint>(server.make(ObjectType::Endpoint));
+    const auto reply_here = near<cap::Reply>(server.make(ObjectType::Reply));
+    const CapAddr endpoint = endpoint_here.address(),
+                  endpoint_there = server.give(10, endpoint, abi::rights::kAll),
+                  reply_there = server.give(11, reply_here.address(), abi::rights::kAll);
     server.start(stage::side_echo, endpoint_there.raw, reply_there.raw);
     const cap::Message message{abi::MessageTag{1, 2, 0}, {17, 4, 0, 0}};
     const cap::IpcResult first = sys::ipc_call(endpoint, message);
@@ -29,11 +40,10 @@ void call_reply(const char* name, bool own_space, bool passive) {
 // One round: our signal wakes the partner, its signal wakes us.
 void ping_pong(const char* name, bool own_space) {
     stage::Side partner{{.own_space = own_space}};
-    const CapAddr ping = partner.make(ObjectType::Notification),
-                  pong = partner.make(ObjectType::Notification);
-    const CapAddr ping_badged = partner.give(10, ping, abi::rights::kAll),
+    const auto ping_here = near<cap::Notification>(partner.make(ObjectType::Notification)),
+               pong_here = near<cap::Notification>(partner.make(ObjectType::Notification));
+    const CapAddr ping = ping_here.address(), pong = pong_here.address(),
                   pong_there = partner.give(11, pong, abi::rights::kAll, 1);
-    static_cast<void>(ping_badged);
     const auto signal = stage::machine().env.cspace.mint<cap::Notification>(ping, abi::rights::kWrite, 1);
     if (!signal) stage::fail("minting a signal");
     partner.start(stage::side_pong, partner.give(12, ping, abi::rights::kAll).raw, pong_there.raw);

@@ -24,7 +24,6 @@ void detect_xsave() {
             if (component.ebx + component.eax > bytes) bytes = component.ebx + component.eax;
         }
     features.xsave_bytes = (bytes + 63) & ~63u;
-    features.xsaveopt = bit(cpuid(0xd, 1).eax, 0);
 }
 
 void detect_virtualisation(uint32_t extended_ecx, uint32_t basic_ecx, uint32_t max_extended) {
@@ -57,6 +56,7 @@ const char* detect_features() {
     if (!bit(seven.ebx, 0)) return "the CPU has no FSGSBASE instructions, which user level needs";
     if (!bit(one.edx, 9)) return "the CPU has no local APIC, or firmware disabled it";
     if (!bit(one.ecx, 26) || vendor.eax < 0xd) return "the CPU has no XSAVE";
+    if (!bit(cpuid(0xd, 1).eax, 0)) return "the CPU has no XSAVEOPT";  // every one with FSGSBASE has it
     features.smep = bit(seven.ebx, 7);
     features.smap = bit(seven.ebx, 20);
     features.umip = bit(seven.ecx, 2);

@@ -129,7 +129,7 @@ inline constexpr uint64_t kSce = 1, kLme = 1 << 8, kLma = 1 << 10, kNxe = 1 << 1
 // Read once on the boot CPU; the other CPUs are checked against it (smp.cpp refuses one that lacks
 // something).
 struct Features {
-    bool smep, smap, umip, pcid, huge_pages, x2apic, tsc_deadline, invariant_tsc, rdtscp, xsaveopt;
+    bool smep, smap, umip, pcid, huge_pages, x2apic, tsc_deadline, invariant_tsc, rdtscp;
     bool svm, npt, nrips, decode_assists, flush_by_asid, clean_bits, pause_filter, vmx;
     uint32_t asids;
     uint32_t physical_bits;

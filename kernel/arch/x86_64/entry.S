@@ -7,54 +7,214 @@
 
 // Stores all general registers but RAX, RCX, R11, RSP into the context at RAX.
 .macro SAVE_COMMON
-    mov %rbx, UC_RBX(%rax)
-    mov %rdx, UC_RDX(%rax)
-    mov %rsi, UC_RSI(%rax)
+    SAVE_KEPT %rax
+    SAVE_ARGUMENTS %rax
     mov %rdi, UC_RDI(%rax)
-    mov %rbp, UC_RBP(%rax)
-    mov %r8, UC_R8(%rax)
-    mov %r9, UC_R9(%rax)
-    mov %r10, UC_R10(%rax)
-    mov %r12, UC_R12(%rax)
-    mov %r13, UC_R13(%rax)
-    mov %r14, UC_R14(%rax)
-    mov %r15, UC_R15(%rax)
+.endm
+
+// Those that C++ keeps.
+.macro SAVE_KEPT context
+    mov %rbx, UC_RBX(\context)
+    mov %rbp, UC_RBP(\context)
+    mov %r12, UC_R12(\context)
+    mov %r13, UC_R13(\context)
+    mov %r14, UC_R14(\context)
+    mov %r15, UC_R15(\context)
+.endm
+
+// Those of a message.
+.macro SAVE_ARGUMENTS context
+    mov %rdx, UC_RDX(\context)
+    mov %rsi, UC_RSI(\context)
+    mov %r8, UC_R8(\context)
+    mov %r9, UC_R9(\context)
+    mov %r10, UC_R10(\context)
 .endm
 
 // ---- syscall ---------------------------------------------------------------------------------------------------------------
-// RCX = user RIP, R11 = user RFLAGS; SFMASK has cleared IF, DF, TF, NT, AC. Numbers that are not the kernel's take the upcall
-// path: an IRETQ with a prepared frame to the thread's upcall address (0 if it has none: it faults there, as it should), every
-// register as `syscall` left it.
+// RCX = user RIP, R11 = user RFLAGS; SFMASK has cleared IF, DF, TF, NT, AC. A path stores what it needs and no more: the context
+// in memory is whole only where a thread's registers may be asked for (it blocks on a general path, it is interrupted), and what
+// a blocked thread's call will overwrite when it ends may be old in it.
+//
+// Numbers that are not the kernel's take the upcall path: an IRETQ with a prepared frame to the thread's upcall address (0 if it
+// has none: it faults there, as it should), every register as `syscall` left it.
 .balign 64
 .global syscall_entry
 syscall_entry:
     swapgs
+    mov %rsp, %gs:CL_UPCALL_RSP
+    mov %gs:CL_LOADED, %rsp             // the context; no stack: nothing may push until CL_STACK is loaded
+    mov %rcx, UC_RIP(%rsp)
+    mov %r11, UC_RFLAGS(%rsp)
+    cmp $SYSCALL_CALL, %rax
+    je syscall_call
+    cmp $SYSCALL_REPLY_RECV, %rax
+    je syscall_reply_recv
+    cmp $SYSCALL_SIGNAL, %rax
+    je syscall_signal
+    cmp $SYSCALL_WAIT, %rax
+    je syscall_wait
+    cmp $SYSCALL_NULL, %rax
+    je syscall_null
     cmp $SYSCALL_END, %rax
     jge 1f
     cmp $SYSCALL_FIRST, %rax
     jl 1f
-    mov %rsp, %gs:CL_SCRATCH
-    mov %gs:CL_CONTEXT, %rsp
     mov %rax, UC_RAX(%rsp)
     mov %rsp, %rax
-    mov %gs:CL_STACK, %rsp
     SAVE_COMMON
-    mov %rcx, UC_RIP(%rax)
-    mov %r11, UC_RFLAGS(%rax)
-    mov %gs:CL_SCRATCH, %rcx
+    mov %gs:CL_UPCALL_RSP, %rcx
     mov %rcx, UC_RSP(%rax)
-    movq $1, UC_BY_SYSCALL(%rax)
+    mov %gs:CL_STACK, %rsp
     mov %gs:CL_SELF, %rdi
     xor %ebp, %ebp
     call syscall_from_user
     jmp exit_user
-1:  // RIP, selectors and RFLAGS of the frame were written when the thread was switched to.
-    mov %rsp, %gs:CL_UPCALL_RSP
+1:  // Selectors and RFLAGS of the frame never change.
+    lea TH_UPCALL(%rsp), %rsp
+    pop %gs:CL_UPCALL_RIP
     mov %gs:CL_UPCALL_FRAME, %rsp
     swapgs
 .global iret_upcall
 iret_upcall:
     iretq
+
+// The fast paths. Each stores what it will need, takes the kernel lock (lock.hpp), and calls C++ that leaves the message's
+// registers alone. When C++ declines, or the lock is not free, the rest is stored and the call goes the general way.
+.macro LOCK_KERNEL waits                // BargingLock::try_take
+    xor %eax, %eax
+    mov $1, %r11d
+    lock cmpxchg %r11d, kernel_lock(%rip)
+    jne \waits
+.endm
+.macro UNLOCK_KERNEL                    // only who holds it writes this byte; x86 orders it behind all that was stored before
+    movb $0, kernel_lock(%rip)
+.endm
+
+.macro SWITCHING_CALL handler, number, switch
+    SAVE_KEPT %rsp
+    mov %gs:CL_UPCALL_RSP, %rcx
+    mov %rcx, UC_RSP(%rsp)
+    mov %rsp, %rcx
+    mov %gs:CL_STACK, %rsp
+    LOCK_KERNEL 2f
+    call \handler
+    test %rax, %rax
+    jnz \switch
+    mov $\number, %rcx
+    jmp syscall_general
+2:  mov $\number, %rcx
+    jmp syscall_must_wait
+.endm
+
+.balign 16
+syscall_call:
+    mov %rdi, UC_RDI(%rsp)              // comes back as it was
+    SWITCHING_CALL fast_ipc_call, SYSCALL_CALL, switch_by_message
+.balign 16
+syscall_reply_recv:
+    SWITCHING_CALL fast_ipc_reply_recv, SYSCALL_REPLY_RECV, 1f
+
+// RAX: the thread that goes on, its address space is loaded, its message is in the registers. It waited in a system call, so it
+// leaves by SYSRET, and its RIP was RCX at a `syscall`: no check for the canonical hole.
+.balign 16
+1:  mov UC_RDI(%rax), %rdi
+switch_by_message:
+    mov %gs:CL_LOADED, %rbx
+    mov %rax, %gs:CL_LOADED
+    mov %rax, %r12
+    mov $-1, %eax                       // all that XCR0 enables; its upper half is 0, whatever the message has in EDX
+    xsaveopt64 TH_FPU(%rbx)
+    xrstor64 TH_FPU(%r12)
+    rdfsbase %rcx
+    mov %rcx, UC_FS_BASE(%rbx)
+    mov UC_FS_BASE(%r12), %rcx
+    wrfsbase %rcx
+    swapgs
+    rdgsbase %rcx
+    mov %rcx, UC_GS_BASE(%rbx)
+    mov UC_GS_BASE(%r12), %rcx
+    wrgsbase %rcx
+    UNLOCK_KERNEL                       // the state of the one that waits is in memory
+    mov UC_RBX(%r12), %rbx
+    mov UC_RBP(%r12), %rbp
+    mov UC_R13(%r12), %r13
+    mov UC_R14(%r12), %r14
+    mov UC_R15(%r12), %r15
+    mov UC_RIP(%r12), %rcx
+    mov UC_RFLAGS(%r12), %r11
+    mov UC_RSP(%r12), %rsp
+    mov UC_R12(%r12), %r12
+    xor %eax, %eax                      // Status::Ok
+    sysretq
+
+// Calls after which the thread goes on; RAX, of the handler, is the result in RDX, if the call has one.
+.macro SAVE_SWITCHED
+    mov %gs:CL_LOADED, %rax
+    SAVE_KEPT %rax
+    mov %gs:CL_UPCALL_RSP, %rcx
+    mov %rcx, UC_RSP(%rax)
+.endm
+.macro STAYING_CALL handler, number, result
+    mov %rsp, %rcx
+    mov %gs:CL_STACK, %rsp
+    LOCK_KERNEL 2f
+    call \handler
+    test %rax, %rax
+    jz 1f
+    UNLOCK_KERNEL
+    .ifnb \result
+    mov %rax, \result
+    .endif
+    mov %gs:CL_LOADED, %rax
+    mov UC_RIP(%rax), %rcx
+    mov UC_RFLAGS(%rax), %r11
+    mov %gs:CL_UPCALL_RSP, %rsp
+    xor %eax, %eax
+    swapgs
+    sysretq
+1:  SAVE_SWITCHED
+    mov $\number, %rcx
+    jmp syscall_general
+2:  SAVE_SWITCHED
+    mov $\number, %rcx
+    jmp syscall_must_wait
+.endm
+.balign 16
+syscall_signal:
+    STAYING_CALL fast_signal, SYSCALL_SIGNAL
+.balign 16
+syscall_wait:
+    STAYING_CALL fast_wait, SYSCALL_WAIT, %rdx
+
+// RCX: the call's number; all but RAX and the message is stored.
+syscall_general:
+    mov %gs:CL_LOADED, %rax
+    mov %rcx, UC_RAX(%rax)
+    SAVE_ARGUMENTS %rax
+    mov %rdi, UC_RDI(%rax)
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    call syscall_declined
+    jmp exit_user
+syscall_must_wait:                      // the same, without the lock
+    mov %gs:CL_LOADED, %rax
+    mov %rcx, UC_RAX(%rax)
+    SAVE_ARGUMENTS %rax
+    mov %rdi, UC_RDI(%rax)
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    call syscall_from_user
+    jmp exit_user
+
+// Null: what a system call costs at the least. It touches nothing, so it takes no lock.
+.balign 16
+syscall_null:
+    mov UC_RFLAGS(%rsp), %r11
+    mov %gs:CL_UPCALL_RSP, %rsp
+    xor %eax, %eax                      // Status::Ok
+    swapgs
+    sysretq
 
 // ---- leaving ---------------------------------------------------------------------------------------------------------------
 // RAX = context. SYSRET when the thread came by `syscall` and its RIP is below the canonical hole (Intel's SYSRET would fault
@@ -85,7 +245,8 @@ exit_user:
     mov UC_RAX(%rax), %rax
     swapgs
     sysretq
-1:  mov %gs:CL_STACK, %rsp
+1:  movq $1, UC_BY_SYSCALL(%rax)        // from here on, until an interrupt or an exception
+    mov %gs:CL_STACK, %rsp
     push $SEL_UDATA
     push UC_RSP(%rax)
     push UC_RFLAGS(%rax)
@@ -132,7 +293,7 @@ isr_common:
     lfence                              // no speculation past a wrong guess of the branch above with the user's GS base
 isr_user:
     mov %rax, %gs:CL_SCRATCH
-    mov %gs:CL_CONTEXT, %rax
+    mov %gs:CL_LOADED, %rax
     SAVE_COMMON
     mov %rcx, UC_RCX(%rax)
     mov %r11, UC_R11(%rax)

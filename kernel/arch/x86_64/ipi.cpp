@@ -13,7 +13,9 @@
 
 namespace bulkhead::arch {
 
+extern "C" {
 BargingLock kernel_lock;
+}
 
 namespace {
 

@@ -39,19 +39,32 @@
 #define UC_RIP 120
 #define UC_RSP 128
 #define UC_RFLAGS 136
+#define UC_FS_BASE 160
+#define UC_GS_BASE 168
 #define UC_BY_SYSCALL 176
 #define UC_VECTOR 184
 #define UC_ERROR 192
 #define UC_ADDRESS 200
 
+// core's Thread (kernel/core/thread.hpp): its UserContext comes first
+#define TH_UPCALL 496
+#define TH_FPU 1024
+
 // CpuLocal (local.hpp), reached through GS
 #define CL_SELF 0
-#define CL_CONTEXT 8
+#define CL_LOADED 8
 #define CL_SCRATCH 16
 #define CL_STACK 24
 #define CL_UPCALL_FRAME 32  // pointer to the frame
-#define CL_UPCALL_RSP 600   // the RSP word of the frame
+#define CL_UPCALL_RIP 576   // words of the frame
+#define CL_UPCALL_RSP 600
 
 // System-call numbers that are the kernel's: [SYSCALL_FIRST, SYSCALL_END) as signed 64-bit numbers
 #define SYSCALL_FIRST -0x10000
 #define SYSCALL_END -0x10000 + 96
+// Calls that entry code tries on fast paths
+#define SYSCALL_NULL -0x10000 + 0
+#define SYSCALL_CALL -0x10000 + 2
+#define SYSCALL_REPLY_RECV -0x10000 + 3
+#define SYSCALL_SIGNAL -0x10000 + 6
+#define SYSCALL_WAIT -0x10000 + 7

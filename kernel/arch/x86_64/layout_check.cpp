@@ -3,6 +3,7 @@
 #include "kernel/arch/x86_64/layout.h"
 
 #include "kernel/arch/x86_64/local.hpp"
+#include "kernel/core/thread.hpp"
 
 namespace bulkhead::arch {
 namespace {
@@ -25,17 +26,28 @@ SAME(UC_R15, UserContext, r15);
 SAME(UC_RIP, UserContext, rip);
 SAME(UC_RSP, UserContext, rsp);
 SAME(UC_RFLAGS, UserContext, rflags);
+SAME(UC_FS_BASE, UserContext, fs_base);
+SAME(UC_GS_BASE, UserContext, gs_base);
 SAME(UC_BY_SYSCALL, UserContext, by_syscall);
 SAME(UC_VECTOR, UserContext, vector);
 SAME(UC_ERROR, UserContext, error);
 SAME(UC_ADDRESS, UserContext, address);
 SAME(CL_SELF, CpuLocal, self);
-SAME(CL_CONTEXT, CpuLocal, context);
+SAME(CL_LOADED, CpuLocal, loaded);
 SAME(CL_SCRATCH, CpuLocal, scratch);
 SAME(CL_STACK, CpuLocal, stack);
 SAME(CL_UPCALL_FRAME, CpuLocal, upcall_frame);
+SAME(TH_UPCALL, core::Thread, upcall);
+static_assert(TH_FPU == sizeof(core::Thread));
+static_assert(CL_UPCALL_RIP == offsetof(CpuLocal, frame));
 static_assert(CL_UPCALL_RSP == offsetof(CpuLocal, frame) + offsetof(UpcallFrame, rsp) &&
               offsetof(CpuLocal, frame) % 16 == 0);
 static_assert((SYSCALL_FIRST) == abi::kSyscallBase && (SYSCALL_END) == abi::kSyscallBase + abi::kCallLimit);
+#define NUMBER(number, call) static_assert((number) == abi::kSyscallBase + static_cast<int>(abi::Call::call))
+NUMBER(SYSCALL_NULL, Null);
+NUMBER(SYSCALL_CALL, IpcCall);
+NUMBER(SYSCALL_REPLY_RECV, IpcReplyRecv);
+NUMBER(SYSCALL_SIGNAL, Signal);
+NUMBER(SYSCALL_WAIT, Wait);
 }  // namespace
 }  // namespace bulkhead::arch

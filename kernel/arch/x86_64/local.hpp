@@ -22,20 +22,19 @@ struct UpcallFrame {
 
 struct CpuLocal {
     CpuLocal* self;
-    UserContext* context;       // of the thread that user mode will enter or was left from
-    uint64_t scratch;           // the user's RSP between entry and its saving
+    core::Thread*
+        loaded;  // whose FS, GS and FPU state is live: the thread that user mode will enter or was left from
+    uint64_t scratch;           // the user's RAX between entry and its saving
     uint64_t stack;             // top for C++ code
     UpcallFrame* upcall_frame;  // &frame
     uint64_t spare[3];
     uint64_t frame_room[64];  // stack for a fault of the upcall's IRETQ
-    UpcallFrame frame;        // of the upcall path, prepared at every switch of threads
+    UpcallFrame frame;        // of the upcall path; RSP: the user's, from every `syscall`
 
     core::Cpu core;
 
-    // What the CPU's registers hold besides the context: the thread whose FS, GS, FPU state is live; the
-    // loaded root.
-    core::Thread* loaded;
-    void* fpu_area;         // whose floating-point state the CPU holds: the loaded thread's, or its guest's
+    // What the CPU's registers hold besides.
+    void* guest_fpu;  // nullptr: the loaded thread's floating-point state; else its guest's, for this area
     core::PageTable* root;  // nullptr: the kernel's own root
     uint64_t bit;           // 1 << core.id
     PcidCache pcids;

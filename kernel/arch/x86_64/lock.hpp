@@ -9,7 +9,7 @@
 
 namespace bulkhead::arch {
 
-extern BargingLock kernel_lock;
+extern "C" BargingLock kernel_lock;  // entry.S takes it, too
 
 // False: while waiting, the entry was overtaken by a stop of the thread that made it; core::handle_resched is
 // all that is left to do.

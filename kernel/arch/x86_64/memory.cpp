@@ -37,16 +37,7 @@ void use_kernel_root(CpuLocal& cpu) {
     ++cpu.counters.cr3;
 }
 
-namespace {
-uint64_t last_epoch;  // kernel lock
-}
-uint64_t epoch_of(core::PageTable& root) {
-    if (root.arch_word[0] == 0) advance_epoch(root);
-    return root.arch_word[0];
-}
-void advance_epoch(core::PageTable& root) {
-    root.arch_word[0] = ++last_epoch;
-}
+uint64_t last_epoch;
 
 uint64_t now() {
     return rdtsc();

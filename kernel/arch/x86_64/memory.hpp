@@ -4,6 +4,7 @@
 
 #include "kernel/arch/x86_64/layout.h"
 #include "kernel/core/arch.hpp"
+#include "kernel/core/page_table.hpp"
 
 extern "C" {
 extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[],
@@ -38,8 +39,14 @@ inline constexpr uint64_t kAddress = 0x000ffffffffff000;
 
 // Host and guest roots carry an epoch in arch_word[0]: a number that no other root ever had, a new one after
 // each removal.
-uint64_t epoch_of(core::PageTable& root);
-void advance_epoch(core::PageTable& root);
+extern uint64_t last_epoch;  // kernel lock
+inline void advance_epoch(core::PageTable& root) {
+    root.arch_word[0] = ++last_epoch;
+}
+inline uint64_t epoch_of(core::PageTable& root) {
+    if (root.arch_word[0] == 0) advance_epoch(root);
+    return root.arch_word[0];
+}
 
 void use_kernel_root(CpuLocal&);  // when idle, or when the loaded root is about to go
 

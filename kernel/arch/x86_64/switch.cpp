@@ -4,6 +4,7 @@
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/fpu.hpp"
 #include "kernel/arch/x86_64/lapic.hpp"
+#include "kernel/arch/x86_64/load_root.hpp"
 #include "kernel/arch/x86_64/local.hpp"
 #include "kernel/arch/x86_64/lock.hpp"
 #include "kernel/arch/x86_64/memory.hpp"
@@ -26,23 +27,15 @@ void write_fs_base(uint64_t v) {
     asm volatile("wrfsbase %0" ::"r"(v));
 }
 
+inline void* live_fpu(const CpuLocal& cpu) {
+    return cpu.guest_fpu != nullptr ? cpu.guest_fpu : cpu.loaded->fpu();
+}
+
 // In the kernel the user's GS base waits behind SWAPGS. Interrupts are off; NMIs bring their own GS base.
 uint64_t exchange_user_gs_base(uint64_t next) {
     uint64_t last;
     asm volatile("swapgs\n\trdgsbase %0\n\twrgsbase %1\n\tswapgs" : "=&r"(last) : "r"(next));
     return last;
-}
-
-inline void load_root(CpuLocal& cpu, core::PageTable* root) {
-    root->cpus |= cpu.bit;
-    cpu.root = root;
-    uint64_t value = direct_physical(root->entries());
-    if (features.pcid) {
-        const PcidCache::Choice choice = cpu.pcids.choose(root, epoch_of(*root));
-        value |= choice.pcid | (choice.keep ? cr3::kKeep : 0);
-    }
-    write_cr3(value);
-    ++cpu.counters.cr3;
 }
 
 // The CPU holds nobody's state, or `cpu.loaded`'s; afterwards, `thread`'s.
@@ -51,14 +44,12 @@ inline void switch_thread(CpuLocal& cpu, core::Thread& thread) {
     if (core::Thread* last = cpu.loaded; last != nullptr) [[likely]] {
         last->user.gs_base = gs_base;
         last->user.fs_base = read_fs_base();
-        fpu_save(cpu.fpu_area);
+        fpu_save(live_fpu(cpu));
     }
     write_fs_base(thread.user.fs_base);
-    void* const area = thread.fpu();
-    fpu_load(area);
-    cpu.fpu_area = area;
+    fpu_load(thread.fpu());
+    cpu.guest_fpu = nullptr;
     cpu.loaded = &thread;
-    cpu.context = &thread.user;
 }
 
 [[noreturn]] void go_idle(CpuLocal& cpu) {
@@ -70,11 +61,11 @@ inline void switch_thread(CpuLocal& cpu, core::Thread& thread) {
 
 }  // namespace
 
-void fpu_switch(CpuLocal& cpu, void* area) {
-    if (cpu.fpu_area == area) return;
-    fpu_save(cpu.fpu_area);
-    fpu_load(area);
-    cpu.fpu_area = area;
+void fpu_switch(CpuLocal& cpu, void* guest_area) {
+    if (cpu.guest_fpu == guest_area) return;
+    fpu_save(live_fpu(cpu));
+    fpu_load(guest_area != nullptr ? guest_area : cpu.loaded->fpu());
+    cpu.guest_fpu = guest_area;
 }
 
 void save_thread_state(CpuLocal& cpu) {
@@ -82,8 +73,8 @@ void save_thread_state(CpuLocal& cpu) {
     if (thread == nullptr) return;
     thread->user.fs_base = read_fs_base();
     thread->user.gs_base = exchange_user_gs_base(0);
-    fpu_save(cpu.fpu_area);
-    cpu.fpu_area = nullptr;
+    fpu_save(live_fpu(cpu));
+    cpu.guest_fpu = nullptr;
     cpu.loaded = nullptr;
 }
 
@@ -95,9 +86,8 @@ UserContext* leave_kernel(CpuLocal& cpu) {
             switch_thread(cpu, *thread);
         }
         if (cpu.root != thread->root) load_root(cpu, thread->root);
-        cpu.frame.rip = thread->upcall;
         if (thread->guest == nullptr) [[likely]] {
-            if (cpu.fpu_area != thread->fpu()) fpu_switch(cpu, thread->fpu());
+            if (cpu.guest_fpu != nullptr) fpu_switch(cpu, nullptr);
             unlock_kernel();
             return &thread->user;
         }
@@ -110,6 +100,12 @@ extern "C" UserContext* syscall_from_user(CpuLocal* cpu) {
         core::handle_syscall(cpu->core);
     else
         core::handle_resched(cpu->core);
+    return leave_kernel(*cpu);
+}
+
+// A fast path has declined; it leaves the lock taken.
+extern "C" UserContext* syscall_declined(CpuLocal* cpu) {
+    core::dispatch_declined(cpu->core);
     return leave_kernel(*cpu);
 }
 

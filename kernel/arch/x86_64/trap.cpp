@@ -41,7 +41,7 @@ void handle_interrupt_locked(CpuLocal& cpu, uint8_t vector) {
 }
 
 extern "C" UserContext* trap_from_user(CpuLocal* cpu) {
-    UserContext* context = cpu->context;
+    UserContext* context = &cpu->loaded->user;
     const uint64_t vector = context->vector;
     if (vector < 32) {
         context->address = vector == 14 ? read_cr2() : 0;

@@ -21,7 +21,7 @@ TEST_CASE("The root task finds what bootinfo.hpp promises") {
     CHECK(m.slot(abi::root::kIpcBuffer).type == ObjectType::Frame);
     CHECK(m.slot(abi::root::kIoPorts).type == ObjectType::IoPort);
     CHECK(m.slot(abi::root::kInspect).type == ObjectType::Inspect);
-    CHECK(m.root().running_on == &m.cpu[0]);
+    CHECK(m.root().running_on() == &m.cpu[0]);
     CHECK(m.call(Call::Null).status == Status::Ok);
     CHECK(m.call(static_cast<Call>(9)).status == Status::NoSuchCall);
     CHECK(m.call(static_cast<Call>(5000)).status == Status::NoSuchCall);

@@ -97,15 +97,17 @@ void Survey::check_mapping(const Slot& s) {
 void Survey::check_thread(core::Thread& t) {
     const bool runnable =
         t.state == ThreadState::Ready && t.suspended == 0 && t.sched != nullptr && t.root != nullptr;
-    const bool known = t.running_on != nullptr || t.ready_linked != 0;
+    const bool known = t.running_on() != nullptr || t.ready_linked != 0;
     if (runnable != known)
         fail(runnable ? "a thread that could run is in no queue"
                       : "a thread that cannot run is in a ready queue or on a CPU");
-    if (t.running_on != nullptr && (t.running_on->current != &t || t.ready_linked != 0))
+    if (t.running_on() != nullptr && (t.running_on()->current != &t || t.ready_linked != 0))
         fail("a running thread is queued, or not its CPU's");
-    if (t.state == ThreadState::Replying && t.reply->caller != &t) fail("a caller's Reply does not know it");
-    if (t.state == ThreadState::Receiving && t.reply->receiver != &t)
+    if (t.state == ThreadState::Replying && t.reply->thread != &t) fail("a caller's Reply does not know it");
+    if (t.state == ThreadState::Receiving && t.reply->thread != &t)
         fail("a receiver's Reply does not know it");
+    if ((t.has_root != 0) != (t.root != nullptr)) fail("has_root is not what it says");
+    if (t.timer.armed() && t.timed == 0) fail("a deadline is armed that nobody would disarm");
     if (t.guest != nullptr && t.guest->thread != &t) fail("a vCPU does not know the thread that runs it");
     if (t.guest != nullptr && t.state != ThreadState::Ready) fail("a thread waits and runs a guest");
     if (t.timer.armed() && t.state != ThreadState::Receiving && t.state != ThreadState::Waiting &&

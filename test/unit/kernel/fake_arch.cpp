@@ -112,12 +112,12 @@ Machine::Machine(unsigned cpus) {
 
 Machine::Outcome Machine::call(core::Thread& t, abi::Call number, uint64_t a0, uint64_t a1, uint64_t a2,
                                uint64_t a3, uint64_t a4, uint64_t a5, uint64_t r12, uint64_t r13) {
-    if (t.running_on == nullptr) {
+    if (t.running_on() == nullptr) {
         fprintf(stderr, "the test makes a call by a thread that does not run\n");
         abort();
     }
     UserContext& u = t.user;
-    core::Cpu& on = *t.running_on;
+    core::Cpu& on = *t.running_on();
     constexpr uint64_t kBehind = abi::kImageBase + 2;
     u.rax = static_cast<uint64_t>(abi::kSyscallBase) + static_cast<uint64_t>(number);
     u.rdi = a0, u.rsi = a1, u.rdx = a2, u.r10 = a3, u.r8 = a4, u.r9 = a5, u.r12 = r12, u.r13 = r13;

@@ -34,14 +34,14 @@ struct Pair {
         m.start(server);
         root_sleeps();
         m.resched(server_cpu);
-        REQUIRE(server.running_on != nullptr);
+        REQUIRE(server.running_on() != nullptr);
         (void)m.call(server, Call::IpcRecv, e, 0, 0, 0, 0, 0, reply);
         REQUIRE(server.state == ThreadState::Receiving);
         root_wakes();
         if (passive) set(server, ThreadSlot::SchedContext, 0);
         m.start(client);
         root_sleeps();
-        REQUIRE(client.running_on == &m.cpu[0]);
+        REQUIRE(client.running_on() == &m.cpu[0]);
     }
     void set(core::Thread& t, ThreadSlot which, uint64_t what) {
         REQUIRE(m.call(Call::ThreadSet, m.cap_of(t), static_cast<uint64_t>(which), what).status ==
@@ -52,7 +52,7 @@ struct Pair {
         core::sys.here = &m.cpu[0];
         core::signal(*m.slot(n).as<core::Notification>(), 1);
         (void)m.resched(0);
-        REQUIRE(m.root().running_on == &m.cpu[0]);
+        REQUIRE(m.root().running_on() == &m.cpu[0]);
     }
     Status status(const core::Thread& t) { return static_cast<Status>(t.user.rax); }
 };
@@ -63,8 +63,8 @@ TEST_CASE("Call and reply switch directly, words and badge arrive, the client co
     for (const bool passive : {false, true}) {
         Pair p{passive};
         (void)p.m.call(p.client, Call::IpcCall, p.badged, MessageTag{5, 4, 0}.raw, 1, 2, 3, 4);
-        REQUIRE(p.server.running_on == &p.m.cpu[0]);
-        CHECK(p.client.running_on == nullptr);
+        REQUIRE(p.server.running_on() == &p.m.cpu[0]);
+        CHECK(p.client.running_on() == nullptr);
         CHECK(p.client.state == ThreadState::Replying);
         CHECK(p.server.user.rdi == 77);
         CHECK(MessageTag{p.server.user.rsi}.label() == 5);
@@ -72,7 +72,7 @@ TEST_CASE("Call and reply switch directly, words and badge arrive, the client co
         CHECK(p.server.user.r9 == 4);
         CHECK(p.server.sched == (passive ? p.client.sched : p.server.sched));
         (void)p.m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{6, 2, 0}.raw, 10, 20, 0, 0, p.reply);
-        REQUIRE(p.client.running_on == &p.m.cpu[0]);
+        REQUIRE(p.client.running_on() == &p.m.cpu[0]);
         CHECK(p.status(p.client) == Status::Ok);
         CHECK(MessageTag{p.client.user.rsi}.label() == 6);
         CHECK(p.client.user.rdx == 10);
@@ -85,7 +85,7 @@ TEST_CASE("Call and reply switch directly, words and badge arrive, the client co
 TEST_CASE("A server on another CPU is only reached when it is passive") {
     Pair p{false, 1};
     CHECK(p.m.call(p.client, Call::IpcCall, p.badged, 0).status == Status::WrongCpu);
-    CHECK(p.client.running_on == &p.m.cpu[0]);
+    CHECK(p.client.running_on() == &p.m.cpu[0]);
     // A caller that queues is told when the server comes for it.
     p.root_wakes();
     REQUIRE(p.m.call(Call::ThreadSuspend, p.m.cap_of(p.server)).status == Status::Ok);
@@ -95,7 +95,7 @@ TEST_CASE("A server on another CPU is only reached when it is passive") {
     p.root_wakes();
     REQUIRE(p.m.call(Call::ThreadResume, p.m.cap_of(p.server)).status == Status::Ok);
     p.m.resched(1);
-    REQUIRE(p.server.running_on == &p.m.cpu[1]);
+    REQUIRE(p.server.running_on() == &p.m.cpu[1]);
     CHECK(p.status(p.server) == Status::Aborted);
     (void)p.m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply);
     CHECK(p.status(p.client) == Status::WrongCpu);
@@ -111,8 +111,8 @@ TEST_CASE("A fault reaches its handler on another CPU, waiting or not, and the a
         p.root_sleeps();
         p.client.user.rip = 0x9000;
         p.client.user.vector = 14;
-        core::handle_exception(*p.client.running_on);
-        CHECK(p.client.running_on == nullptr);
+        core::handle_exception(*p.client.running_on());
+        CHECK(p.client.running_on() == nullptr);
         if (!waiting) {
             p.root_wakes();
             REQUIRE(p.m.call(Call::ThreadResume, p.m.cap_of(p.server)).status == Status::Ok);
@@ -122,7 +122,7 @@ TEST_CASE("A fault reaches its handler on another CPU, waiting or not, and the a
         } else {
             p.m.resched(1);
         }
-        REQUIRE(p.server.running_on == &p.m.cpu[1]);
+        REQUIRE(p.server.running_on() == &p.m.cpu[1]);
         CHECK(p.status(p.server) == Status::Ok);
         CHECK(MessageTag{p.server.user.rsi}.label() == abi::kFaultLabel);
         CHECK(p.server.user.rdi == 77);
@@ -130,7 +130,7 @@ TEST_CASE("A fault reaches its handler on another CPU, waiting or not, and the a
         (void)p.m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 0, 0, 0, 0,
                        p.reply);
         p.m.resched(0);
-        CHECK(p.client.running_on == &p.m.cpu[0]);
+        CHECK(p.client.running_on() == &p.m.cpu[0]);
         CHECK(p.server.state == ThreadState::Receiving);
     }
 }
@@ -153,7 +153,7 @@ TEST_CASE("Long messages and capabilities; without kGrant none; what does not fi
     p.server.buffer->receive_slots[0] = abi::CapAddr{to};
     p.server.buffer->receive_slots[1] = abi::CapAddr{to + 1};
     (void)m.call(p.client, Call::IpcCall, p.badged, MessageTag{9, 64, 2}.raw, 1, 2, 3, 4);
-    REQUIRE(p.server.running_on != nullptr);
+    REQUIRE(p.server.running_on() != nullptr);
     CHECK(MessageTag{p.server.user.rsi}.caps() == 2);
     CHECK(p.server.buffer->received == 2);
     CHECK(p.server.buffer->words[63] == 163);
@@ -168,7 +168,7 @@ TEST_CASE("Long messages and capabilities; without kGrant none; what does not fi
     p.client.buffer->receive_slots[0] = abi::CapAddr{to + 2};
     p.client.buffer->receive_slots[1] = abi::CapAddr{to + 3};
     (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{1, 0, 2}.raw, 0, 0, 0, 0, p.reply);
-    REQUIRE(p.client.running_on != nullptr);
+    REQUIRE(p.client.running_on() != nullptr);
     CHECK(MessageTag{p.client.user.rsi}.caps() == 1);
     CHECK(!m.slot(to + 2).empty());
     p.client.buffer->move = 0;
@@ -198,7 +198,7 @@ TEST_CASE("Whoever waits for something that goes away is told") {
         CHECK(p.m.call(Call::CapRevoke, p.e).status == Status::Ok);
         CHECK(p.m.call(Call::CapDelete, p.e).status == Status::Ok);
         CHECK(p.status(p.server) == Status::PeerGone);
-        CHECK(p.m.slot(p.reply).as<core::Reply>()->receiver == nullptr);
+        CHECK(p.m.slot(p.reply).as<core::Reply>()->thread == nullptr);
     }
     SECTION("the server") {
         Pair p;
@@ -249,7 +249,7 @@ TEST_CASE("Receive: deadlines, bound notification, a Reply in use") {
     CHECK(p.status(p.server) == Status::Notified);
     CHECK(p.server.user.rdx == 4);
     (void)m.call(p.client, Call::Yield);
-    REQUIRE(p.server.running_on != nullptr);
+    REQUIRE(p.server.running_on() != nullptr);
     CHECK(m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply, abi::kDeadlinePoll).status ==
           Status::Timeout);
     (void)m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply, fake::state.clock + 1000);
@@ -257,7 +257,7 @@ TEST_CASE("Receive: deadlines, bound notification, a Reply in use") {
     CHECK(fake::state.timer[0] <= fake::state.clock + 1000);
     m.advance(0, 1001);
     CHECK(p.status(p.server) == Status::Timeout);
-    CHECK(m.slot(p.reply).as<core::Reply>()->receiver == nullptr);
+    CHECK(m.slot(p.reply).as<core::Reply>()->thread == nullptr);
 }
 
 TEST_CASE("Suspend ends a wait with Aborted; registers can be read; exit stores zero and signals") {
@@ -265,7 +265,7 @@ TEST_CASE("Suspend ends a wait with Aborted; registers can be read; exit stores 
     Machine& m = p.m;
     p.root_wakes();
     CHECK(m.call(Call::ThreadSuspend, m.cap_of(p.server)).status == Status::Ok);
-    CHECK(m.slot(p.e).as<core::Endpoint>()->head == nullptr);
+    CHECK(m.slot(p.e).as<core::Endpoint>()->receivers == nullptr);
     CHECK(m.call(Call::ThreadResume, m.cap_of(p.server)).status == Status::Ok);
     CHECK(p.status(p.server) == Status::Aborted);
     CHECK(m.call(Call::ThreadResume, m.cap_of(p.server)).status == Status::NotReady);
@@ -280,11 +280,11 @@ TEST_CASE("Suspend ends a wait with Aborted; registers can be read; exit stores 
     const uint64_t word = abi::kStartPages + 0x4000;  // the root's IPC buffer: the one writable page
     m.root().buffer->words[0] = ~uint64_t{0};
     p.root_sleeps();
-    REQUIRE(p.client.running_on != nullptr);
+    REQUIRE(p.client.running_on() != nullptr);
     CHECK(m.call(p.client, Call::ThreadExit, word + 2, bit).status == Status::BadArgument);
     CHECK(m.call(p.client, Call::ThreadExit, abi::kImageBase, bit).status == Status::BadArgument);
     (void)m.call(p.client, Call::ThreadExit, word, bit);
-    CHECK(p.client.running_on == nullptr);
+    CHECK(p.client.running_on() == nullptr);
     CHECK(m.root().buffer->words[0] == 0xffff'ffff'0000'0000);
     p.root_wakes();
     CHECK(m.call(Call::Wait, joined, 0).r0 == 8);
@@ -300,7 +300,7 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
         t.user.vector = vector;
         t.user.error = 4;
         t.user.address = 0xdead0000;
-        core::handle_exception(*t.running_on);
+        core::handle_exception(*t.running_on());
     };
     p.root_wakes();
     REQUIRE(m.call(Call::ThreadUpcall, m.cap_of(p.client), 0, 0x5000, 0x6000, 0x7777).status == Status::Ok);
@@ -308,14 +308,14 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     p.client.user.rip = 0x5800;
     fault(p.client, 14);
     CHECK(p.client.user.rip == 0x7777);
-    CHECK(p.client.running_on != nullptr);
+    CHECK(p.client.running_on() != nullptr);
     p.root_wakes();
     p.set(p.client, ThreadSlot::FaultEndpoint, p.badged);
     p.root_sleeps();
     p.client.user.rip = 0x9000;
     p.client.user.rbx = 42;
     fault(p.client, 14);
-    REQUIRE(p.server.running_on != nullptr);
+    REQUIRE(p.server.running_on() != nullptr);
     CHECK(p.server.user.rdi == 77);
     CHECK(MessageTag{p.server.user.rsi}.label() == abi::kFaultLabel);
     CHECK(p.server.user.rdx == 0x9000);
@@ -327,7 +327,7 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     const uint64_t rdx_before = p.client.user.rdx;
     (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResume, 0, 0}.raw, 99, 0, 0, 0,
                  p.reply);
-    REQUIRE(p.client.running_on != nullptr);
+    REQUIRE(p.client.running_on() != nullptr);
     CHECK(p.client.user.rip == 0x9000);
     CHECK(p.client.user.rdx == rdx_before);
     fault(p.client, 6);
@@ -336,22 +336,22 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     memcpy(p.server.buffer->data, &r, sizeof r);
     (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{abi::kFaultResumeRegs, 0, 0}.raw, 0, 0, 0, 0,
                  p.reply);
-    REQUIRE(p.client.running_on != nullptr);
+    REQUIRE(p.client.running_on() != nullptr);
     CHECK(p.client.user.rip == 0xabc000);
     CHECK((p.client.user.rflags & 0x3100) == 0);  // no IOPL, no TF
     CHECK((p.client.user.rflags & 0x200) != 0);
     fault(p.client, 6);
     (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{1, 0, 0}.raw, 0, 0, 0, 0, p.reply);
-    CHECK(p.client.running_on == nullptr);
+    CHECK(p.client.running_on() == nullptr);
     CHECK(p.client.suspended == 1);
     p.root_wakes();
     CHECK(m.call(Call::ThreadResume, m.cap_of(p.client)).status == Status::Ok);
     p.set(p.client, ThreadSlot::FaultEndpoint, 0);
     fake::state.uart.clear();
     p.root_sleeps();
-    REQUIRE(p.client.running_on != nullptr);
+    REQUIRE(p.client.running_on() != nullptr);
     fault(p.client, 13);
-    CHECK(p.client.running_on == nullptr);
+    CHECK(p.client.running_on() == nullptr);
     CHECK(fake::state.uart.find("stopped by exception 13") != std::string::npos);
 }
 
@@ -378,7 +378,7 @@ TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it ne
     };
     (void)run();
     REQUIRE(t.guest == &vcpu);
-    CHECK(t.running_on == &m.cpu[0]);
+    CHECK(t.running_on() == &m.cpu[0]);
     vcpu.page->reason = abi::ExitReason::Cpuid;
     core::handle_vcpu_exit(m.cpu[0], vcpu);
     CHECK(t.guest == nullptr);
@@ -404,10 +404,10 @@ TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it ne
     (void)run();  // preempted: the guest goes on later; a kick meanwhile is seen before that
     p.root_wakes();
     CHECK(t.guest != nullptr);
-    CHECK(t.running_on == nullptr);
+    CHECK(t.running_on() == nullptr);
     REQUIRE(m.call(Call::Signal, bit).status == Status::Ok);
     p.root_sleeps();
-    CHECK(t.running_on != nullptr);
+    CHECK(t.running_on() != nullptr);
     CHECK(p.status(t) == Status::Notified);
 
     (void)run();  // the guest's memory is taken away

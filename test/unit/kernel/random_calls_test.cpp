@@ -162,7 +162,7 @@ void Chaos::random_call(core::Thread& t) {
     }
     u.rip = 0x2000;
     u.by_syscall = 1;
-    core::Cpu& cpu = *t.running_on;
+    core::Cpu& cpu = *t.running_on();
     ++calls;
     for (unsigned i = 0; i < 3; ++i) {  // a restarted call may be interrupted for good
         core::handle_syscall(cpu);
@@ -175,9 +175,9 @@ void Chaos::random_call(core::Thread& t) {
 // User level of this thread reads and writes through its CPU's TLB.
 void Chaos::touch_memory(core::Thread& t) {
     for (unsigned i = 0; i < 4; ++i)
-        (void)fake::access(t.running_on->id, *t.root, 0x40'0000'0000 + (uint64_t{below(600)} << 12));
+        (void)fake::access(t.running_on()->id, *t.root, 0x40'0000'0000 + (uint64_t{below(600)} << 12));
     if (t.guest != nullptr)
-        (void)fake::access(t.running_on->id, *t.guest->guest_root,
+        (void)fake::access(t.running_on()->id, *t.guest->guest_root,
                            0x40'0000'0000 + (uint64_t{below(600)} << 12));
 }
 

@@ -3,7 +3,7 @@
 // that is in vcpu_run.
 //
 // Whatever ends a guest's turn, its whole state is in memory (VMCB, Guest, FPU area or this CPU's registers
-// under CpuLocal::fpu_area) before the kernel lock is asked for; so a stop needs nothing special, and
+// under CpuLocal::guest_fpu) before the kernel lock is asked for; so a stop needs nothing special, and
 // entering again continues it.
 #pragma once
 
