@@ -37,6 +37,30 @@ bool is_name(std::string_view text) {
     });
 }
 
+// libfdt 1.6 adds a property's length to an offset without looking for a wrap-around, and then walks in a
+// circle for ever. So the structure block is walked here first, always forward. (What else is wrong with it,
+// libfdt finds.)
+bool lengths_are_bounded(std::span<const uint8_t> dtb) {
+    if (dtb.size() < sizeof(fdt_header)) return false;
+    const size_t start = fdt_off_dt_struct(dtb.data()), size = fdt_size_dt_struct(dtb.data());
+    if (fdt_version(dtb.data()) < 17 || start > dtb.size() || size > dtb.size() - start) return false;
+    const auto block = dtb.subspan(start, size);
+    const auto word = [&](size_t at) { return fdt32_ld(reinterpret_cast<const fdt32_t*>(&block[at])); };
+    for (size_t at = 0; at + 4 <= size; at = (at + 3) & ~size_t{3}) {
+        const uint32_t tag = word(at);
+        at += 4;
+        if (tag == FDT_END) return true;
+        if (tag == FDT_BEGIN_NODE) {
+            while (at < size && block[at] != 0) ++at;
+            ++at;
+        } else if (tag == FDT_PROP) {
+            if (size - at < 8 || word(at) > size - at - 8) return false;
+            at += 8 + word(at);
+        }
+    }
+    return false;
+}
+
 // One node, read property by property; what was not asked for is an error when the node is closed.
 class Node {
   public:
@@ -282,6 +306,8 @@ const DomainSpec* Manifest::find_template(std::string_view name) const {
 
 std::expected<Manifest, std::string> parse_manifest(std::span<const uint8_t> dtb) {
     if (dtb.size() > (1u << 20)) return Failure{"manifest: is larger than 1 MiB"};
+    if (!lengths_are_bounded(dtb))
+        return Failure{"manifest: not a device tree blob: a header or length is wrong, or it has no end"};
     if (const int error = fdt_check_full(dtb.data(), dtb.size()); error != 0)
         return Failure{std::string{"manifest: not a device tree blob: "} + fdt_strerror(error)};
     if (fdt_node_check_compatible(dtb.data(), 0, "bulkhead,manifest-1") != 0)

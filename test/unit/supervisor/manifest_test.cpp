@@ -48,6 +48,12 @@ class Tree {
     std::vector<uint8_t> blob_;
 };
 
+// The offset of the first property's length in the blob.
+size_t first_property_length(std::span<const uint8_t> blob) {
+    for (size_t at = fdt_off_dt_struct(blob.data());; at += 4)
+        if (fdt32_ld(reinterpret_cast<const fdt32_t*>(&blob[at])) == FDT_PROP) return at + 4;
+}
+
 std::string error_of(const std::function<void(Tree&)>& services) {
     Tree tree;
     tree.begin("services");
@@ -173,4 +179,22 @@ TEST_CASE("manifest: a blob that is no device tree, or a truncated one, is refus
         std::vector<uint8_t> cut(whole.begin(), whole.begin() + static_cast<long>(length));
         CHECK_FALSE(parse_manifest(cut));
     }
+}
+
+TEST_CASE("a length that is wrong or wraps around is refused, not followed for ever") {
+    Tree tree;
+    tree.begin("services").service("a", 1);
+    const auto good = tree.end().begin("templates").end().finish();
+    REQUIRE(parse_manifest(good));
+    const size_t at = first_property_length(good);
+    // -12 leads libfdt 1.6 back to the property itself.
+    for (const uint32_t length : {0xffff'fff4u, 0xffff'ffffu, 0x8000'0000u, 0x7fff'ffffu, 1u << 20}) {
+        std::vector<uint8_t> blob(good.begin(), good.end());
+        fdt32_st(&blob[at], length);
+        const auto parsed = parse_manifest(blob);
+        REQUIRE_FALSE(parsed);
+        CHECK(parsed.error() ==
+              "manifest: not a device tree blob: a header or length is wrong, or it has no end");
+    }
+    for (size_t size = 0; size < good.size(); ++size) CHECK_FALSE(parse_manifest(good.first(size)));
 }
