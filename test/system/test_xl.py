@@ -4,7 +4,7 @@ import re
 
 from harness import case, guest_cfg
 
-MACHINE = dict(cpus=2, cfgs={"extra": guest_cfg("extra")})
+MACHINE = dict(cpus=2, cfgs={"extra": guest_cfg("extra"), "growing": guest_cfg("growing", maxvcpus=3)})
 
 
 @case("xl domid and domname answer, both ways round")
@@ -37,6 +37,7 @@ def dmesg(m):
 @case("xl uptime lists each domain")
 def uptime(m):
     assert re.search(r"^debian\s+\d+\s+\d+:\d\d:\d\d", m.ok("xl uptime"), re.M)
+    assert re.search(r"^ \d\d:\d\d:\d\d up  \d:\d\d, debian \(\d+\)$", m.ok("xl uptime -s"), re.M)
 
 
 @case("a paused guest stands still, and goes on when unpaused")
@@ -75,6 +76,21 @@ def reboot(m):
     m.until(lambda: m.domains().get("debian", {}).get("id", before) != before, 120, "a new ID for debian")
     with m.console("debian") as guest:
         assert guest.ok("nproc") == "2"
+
+
+@case("a guest with maxvcpus above vcpus starts with vcpus, and takes another when its availability says online")
+def growing(m):
+    m.ok("xl create /etc/xen/growing.cfg", 120)
+    number = m.domains()["growing"]["id"]
+    with m.console("growing") as guest:
+        assert guest.ok("nproc") == "1" and guest.ok("cat /sys/devices/system/cpu/possible") == "0-2"
+    assert len(m.ok("xl vcpu-list growing").splitlines()) == 1 + 3
+    m.ok(f"xenstore-write /local/domain/{number}/cpu/1/availability online")
+    with m.console("growing") as guest:
+        m.until(lambda: guest.ok("cat /sys/devices/system/cpu/present") == "0-1", 60, "the second CPU's presence")
+        guest.ok("echo 1 > /sys/devices/system/cpu/cpu1/online; nproc")
+        assert guest.ok("nproc") == "2"
+    m.ok("xl destroy growing")
 
 
 @case("xl destroy ends a guest at once")

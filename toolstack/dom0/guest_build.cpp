@@ -74,8 +74,9 @@ Result<void> Guests::construct(DomainId id) {
     if (record.config.uuid) c.uuid = record.config.uuid->bytes;
     c.memory_kib = record.config.memory_mib * 1024;
     c.max_memory_kib = record.config.max_memory_mib * 1024;
-    c.vcpus = record.config.vcpus;
-    c.max_vcpus = record.config.max_vcpus;
+    // A guest starts with all that it may have, and its kernel takes offline whose cpu/N/availability says
+    // so.
+    c.vcpus = c.max_vcpus = record.config.max_vcpus;
     const auto time = p_.platform.up() ? p_.platform.time() : Result<PlatformClient::Time>{};
     c.wall_clock_tsc = time ? time->tsc : cap::read_tsc();
     c.wall_clock_ns = time ? time->nanoseconds_utc : 0;

@@ -178,6 +178,13 @@ void Machine::sleep_ms(std::uint64_t duration) {
     while (cap::read_tsc() < deadline) idle_(deadline);
 }
 
+xl::Result<std::uint64_t> Machine::seconds_utc() {
+    const auto time = p_.platform.time();
+    if (!time) return std::unexpected(time.error());
+    const auto since = p_.loop.env().clock.ns_of_ticks(cap::read_tsc() - time->tsc);
+    return (time->nanoseconds_utc + since) / 1'000'000'000;
+}
+
 std::array<std::uint8_t, 16> Machine::random_bytes() {
     std::array<std::uint8_t, 16> out{};
     if (getrandom(out.data(), out.size(), 0) != static_cast<ssize_t>(out.size()))

@@ -49,6 +49,7 @@ class Machine final : public xl::Backend {
 
     void sleep_ms(std::uint64_t duration) override;
     std::array<std::uint8_t, 16> random_bytes() override;
+    xl::Result<std::uint64_t> seconds_utc() override;
 
     xl::Result<std::span<const std::byte>> file(std::string_view path) override {
         return p_.files.contents(path);

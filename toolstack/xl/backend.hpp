@@ -144,6 +144,7 @@ class Backend {
     // Waits without using the CPU; the shell's `sleep`, cut in slices so that Ctrl-C works.
     virtual void sleep_ms(std::uint64_t duration) = 0;
     virtual std::array<std::uint8_t, 16> random_bytes() = 0;
+    virtual Result<std::uint64_t> seconds_utc() = 0;  // since 1970
 
     // dom0's file tree: absolute, normalized paths ("/etc/xen/a.cfg"). What a span shows stays until dom0
     // ends.

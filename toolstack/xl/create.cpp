@@ -104,10 +104,8 @@ int create(Context& context, const Arguments& arguments) {
     if (!config) return kFailure;
     for (const auto& warning : config->warnings)
         context.console.print("xl: warning: " + printable(warning) + "\n");
-    if (dry_run) {
-        context.console.print("{\n" + config->json(4) + "}\n");
-        return kSuccess;
-    }
+    if (dry_run || arguments.has('d')) context.console.print("{\n" + config->json(4) + "}\n");
+    if (dry_run) return kSuccess;
     auto id = build_domain(context.backend, *config);
     if (!id) return report(context, "xl: " + config->name, id.error());
     // The console keeps a log that attaching shows first, so nothing is lost between the start and the
@@ -150,7 +148,7 @@ constexpr OptionSpec kCreateOptions[] = {{'q', "quiet"},
                                          {'n', "dryrun"},
                                          {'V', "vncviewer", false, false},
                                          {'A', "vncviewer-autopass", false, false},
-                                         {'d', "", false, false},
+                                         {'d', ""},
                                          {'e', "", false, false},
                                          {0, "ignore-global-affinity-masks", false, false}};
 constexpr OptionSpec kConsoleOptions[] = {{'t', "", true}, {'n', "", true}};
@@ -162,6 +160,7 @@ constexpr Subcommand kTable[] = {
      "-f FILE, --defconfig=FILE\n                        Use the given configuration file.\n"
      "-q, --quiet             Quiet.\n"
      "-n, --dryrun            Dry run - prints the resulting configuration.\n"
+     "-d                      Print the resulting configuration, then create the domain.\n"
      "-F                      Run in foreground until death of the domain.",
      0, kAnyNumber, true, kCreateOptions, create},
     {"console", "[options] <Domain>", "Attach to domain's console",
@@ -179,7 +178,8 @@ std::optional<DomainConfig> load_config(Context& context, const std::string& pat
                                         const std::string& settings) {
     ConfigFile file;
     std::string who = "xl: ";
-    if (!path.empty()) {
+    // As in xl: everything is on the command line.
+    if (!path.empty() && path != "/dev/null") {
         const auto bytes = context.backend.file(normalize_path(path, "/etc/xen"));
         if (!bytes) {
             context.console.print("xl: cannot read the configuration '" + printable(path) +

@@ -178,6 +178,13 @@ void read_memory(Reader& reader, DomainConfig& config) {
         reader.refuse(*reader.find("maxmem"), format("%llu MiB is less than memory=%llu.",
                                                      static_cast<unsigned long long>(config.max_memory_mib),
                                                      static_cast<unsigned long long>(config.memory_mib)));
+    } else if (config.max_memory_mib > config.memory_mib) {
+        reader.refuse(
+            *reader.find("maxmem"),
+            format("%llu MiB is more than memory=%llu, and Bulkhead cannot give a running guest more "
+                   "memory yet; give both the same value, or memory alone.",
+                   static_cast<unsigned long long>(config.max_memory_mib),
+                   static_cast<unsigned long long>(config.memory_mib)));
     }
 }
 

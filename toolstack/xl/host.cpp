@@ -42,6 +42,18 @@ std::string topology(const PhysInfo& machine) {
     return out;
 }
 
+// `xl info NAME`: the values of the fields whose names begin so, without their names.
+std::string values_of(const std::string& text, const std::string& name) {
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = text.find('\n', at);
+        const auto line = text.substr(at, end - at);
+        if (line.starts_with(name)) out += line.substr(line.find(": ") + 2) + "\n";
+        at = end + 1;
+    }
+    return out;
+}
+
 int info(Context& context, const Arguments& arguments) {
     const auto machine = context.backend.physinfo();
     if (!machine) return report(context, "xl", machine.error());
@@ -79,6 +91,7 @@ int info(Context& context, const Arguments& arguments) {
     out += field("cc_compiler", machine->compiler);
     out += field("cc_compile_date", machine->compile_date);
     out += field("xend_config_format", 4);
+    if (!arguments.operands.empty() && !arguments.has('n')) out = values_of(out, arguments.operands[0]);
     context.console.print(printable(out));
     return kSuccess;
 }
@@ -96,8 +109,8 @@ constexpr OptionSpec kInfoOptions[] = {{'n', "numa"}};
 constexpr OptionSpec kDmesgOptions[] = {{'c', "clear"}};
 
 constexpr Subcommand kTable[] = {
-    {"info", "[-n]", "Get information about the machine",
-     "-n, --numa              List host NUMA topology information", 0, 0, false, kInfoOptions, info},
+    {"info", "[-n] [Field]", "Get information about the machine, or the value of one field",
+     "-n, --numa              List host NUMA topology information", 0, 1, false, kInfoOptions, info},
     {"dmesg", "[-c]", "Read and/or clear dmesg buffer",
      "-c, --clear             Clear dmesg buffer as well as printing it", 0, 0, false, kDmesgOptions, dmesg},
 };

@@ -42,21 +42,24 @@ int destroy(Context& context, const Arguments& arguments) {
     return act(context, arguments, "destroyed", &Backend::destroy);
 }
 
-int ask(Context& context, const DomainInfo& domain, bool reboot) {
+// `fall_back`: -F. xl then presses an ACPI button, which a PVH guest does not have.
+int ask(Context& context, const DomainInfo& domain, bool reboot, bool fall_back) {
     context.console.print(format("%s domain %u\n", reboot ? "Rebooting" : "Shutting down", domain.id));
     const auto ok = reboot ? context.backend.reboot(domain.id) : context.backend.shutdown(domain.id);
     if (ok) return kSuccess;
     if (ok.error().kind == ErrorKind::Unsupported) {
-        context.console.print(std::string("PV control interface not available: external graceful ") +
-                              (reboot ? "reboot" : "shutdown") + " not possible.\n");
+        context.console.print(
+            fall_back ? std::string("PV control interface not available, and a PVH guest has no ACPI ") +
+                            (reboot ? "reset" : "power") + " button for -F to press; `xl destroy` ends it.\n"
+                      : std::string("PV control interface not available: external graceful ") +
+                            (reboot ? "reboot" : "shutdown") + " not possible.\n");
         return kFailure;
     }
     return report(context, "xl: " + domain.name, ok.error());
 }
 
 int wait_for_all(Context& context, const std::vector<DomainInfo>& domains, WaitFor what) {
-    context.console.print(
-        format("Waiting for %zu domain%s\n", domains.size(), domains.size() == 1 ? "" : "s"));
+    context.console.print(format("Waiting for %zu domains\n", domains.size()));
     for (const auto& domain : domains) {
         const auto end = wait_interruptibly(context, domain.id, what);
         if (!end) return report(context, "xl: " + domain.name, end.error());
@@ -103,7 +106,7 @@ int shut_down_or_reboot(Context& context, const Arguments& arguments, bool reboo
     int status = kSuccess;
     std::vector<DomainInfo> asked;
     for (const auto& domain : domains) {
-        if (ask(context, domain, reboot) == kSuccess) {
+        if (ask(context, domain, reboot, arguments.has('F')) == kSuccess) {
             asked.push_back(domain);
         } else {
             status = kFailure;
@@ -136,12 +139,11 @@ int sysrq(Context& context, const Arguments& arguments) {
     return ok ? kSuccess : report(context, "xl: " + domain->name, ok.error());
 }
 
-// -F exists in xl as the fall-back to an ACPI event, which a PVH guest of Bulkhead does not have.
-constexpr OptionSpec kShutdownOptions[] = {{'a', "all"}, {'w', "wait"}, {'F', "", false, false}};
+constexpr OptionSpec kShutdownOptions[] = {{'a', "all"}, {'w', "wait"}, {'F', ""}};
 constexpr OptionSpec kDestroyOptions[] = {{'f', ""}};
 constexpr char kShutdownHelp[] =
     "-a, --all               All guest domains.\n-w, --wait              Wait for the guest(s) to end; "
-    "twice: for their death.";
+    "twice: for their death.\n-F                      Fall back to an ACPI event (PVH guests have none).";
 
 constexpr Subcommand kTable[] = {
     {"destroy", "<Domain>", "Terminate a domain immediately", "", 1, 1, true, kDestroyOptions, destroy},

@@ -29,13 +29,21 @@ double seconds(std::uint64_t ns) {
     return static_cast<double>(ns) / 1e9;
 }
 
+// The fifth letter says why a domain is shut down; a power-off has none.
+char reason_letter(const DomainInfo& domain) {
+    constexpr std::string_view kLetters = "-rscwS";  // in the order of ShutdownReason
+    const auto reason = static_cast<std::size_t>(domain.reason);
+    if (!domain.shutdown) return '-';
+    return reason < kLetters.size() ? kLetters[reason] : '?';
+}
+
 std::string state_letters(const DomainInfo& domain) {
     std::string letters;
     letters += domain.running ? 'r' : '-';
     letters += domain.blocked ? 'b' : '-';
     letters += domain.paused ? 'p' : '-';
     letters += domain.shutdown ? 's' : '-';
-    letters += domain.shutdown && domain.reason == ShutdownReason::Crash ? 'c' : '-';
+    letters += reason_letter(domain);
     letters += domain.dying ? 'd' : '-';
     return letters;
 }
@@ -102,9 +110,25 @@ int vm_list(Context& context, const Arguments& arguments) {
     return kSuccess;
 }
 
+// Column by column as xl prints it, though its heads stand a little to the right.
+std::string vcpu_line(const DomainInfo& domain, const VcpuInfo& vcpu, std::uint32_t cpus) {
+    auto line = format("%-32s %5u %5u", domain.name.c_str(), domain.id, vcpu.index);
+    if (vcpu.online) {
+        line += format("%5u %3c%c- ", vcpu.cpu, vcpu.running ? 'r' : '-', vcpu.blocked ? 'b' : '-');
+    } else {
+        line += "    -   --p ";
+    }
+    bool anywhere = true;
+    for (std::uint32_t cpu = 0; cpu < cpus; ++cpu) anywhere = anywhere && vcpu.affinity.contains(cpu);
+    const auto affinity = anywhere ? "all" : vcpu.affinity.text();
+    return line + format("%9.1f  %s / all\n", seconds(vcpu.cpu_time_ns), affinity.c_str());
+}
+
 int vcpu_list(Context& context, const Arguments& arguments) {
     const auto domains = chosen(context, arguments);
     if (!domains) return kFailure;
+    const auto machine = context.backend.physinfo();
+    if (!machine) return report(context, "xl", machine.error());
     std::string out = format("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State",
                              "Time(s)", "Affinity (Hard / Soft)");
     for (const auto& domain : *domains) {
@@ -114,15 +138,7 @@ int vcpu_list(Context& context, const Arguments& arguments) {
             if (vcpus.error().kind == ErrorKind::NotFound && arguments.operands.empty()) continue;
             return report(context, "xl", vcpus.error());
         }
-        for (const auto& vcpu : *vcpus) {
-            out += format("%-32s %5u %5u", domain.name.c_str(), domain.id, vcpu.index);
-            if (vcpu.online) {
-                out += format(" %5u  %c%c-", vcpu.cpu, vcpu.running ? 'r' : '-', vcpu.blocked ? 'b' : '-');
-            } else {
-                out += "     -  --p";
-            }
-            out += format("  %9.1f %s / all\n", seconds(vcpu.cpu_time_ns), vcpu.affinity.text().c_str());
-        }
+        for (const auto& vcpu : *vcpus) out += vcpu_line(domain, vcpu, machine->nr_cpus);
     }
     context.console.print(out);
     return kSuccess;
@@ -142,11 +158,19 @@ int uptime(Context& context, const Arguments& arguments) {
     const auto domains = chosen(context, arguments);
     if (!domains) return kFailure;
     const bool brief = arguments.has('s');
+    std::string now;
+    if (brief) {
+        const auto utc = context.backend.seconds_utc();
+        if (!utc) return report(context, "xl", utc.error());
+        const ULL of_day = *utc % 86400;
+        now = format(" %02llu:%02llu:%02llu", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    }
     std::string out = brief ? "" : format("%-33s %4s %s\n", "Name", "ID", "Uptime");
     for (const auto& domain : *domains) {
         const auto text = uptime_text(domain.uptime_ns, brief);
-        out += brief ? format("%s up %s (%u)\n", domain.name.c_str(), text.c_str(), domain.id)
-                     : format("%-33s %4u %s\n", domain.name.c_str(), domain.id, text.c_str());
+        out += brief
+                   ? format("%s up %s, %s (%u)\n", now.c_str(), text.c_str(), domain.name.c_str(), domain.id)
+                   : format("%-33s %4u %s\n", domain.name.c_str(), domain.id, text.c_str());
     }
     context.console.print(out);
     return kSuccess;

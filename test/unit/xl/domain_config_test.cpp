@@ -55,13 +55,13 @@ TEST_CASE("every key has its meaning") {
     const auto config = good(
         "type='pvh'; uuid='59E1cf6c-6ab9-4879-90e7-adc8d1c63bf5'; ramdisk='/r'; root='/dev/xvda'; extra='ro "
         "quiet'\n"
-        "memory=0x100; maxmem=512; vcpus=2; maxvcpus='4'; cpus='0-3,^1'; cpu_weight=512\n"
+        "memory=0x100; maxmem=256; vcpus=2; maxvcpus='4'; cpus='0-3,^1'; cpu_weight=512\n"
         "on_poweroff='preserve'; on_reboot='destroy'; on_crash='rename-restart'");
     CHECK(config.uuid->text() == "59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5");
     CHECK(config.ramdisk == "/r");
     CHECK(config.command_line == "root=/dev/xvda ro quiet");
     CHECK(config.memory_mib == 256);
-    CHECK(config.max_memory_mib == 512);
+    CHECK(config.max_memory_mib == 256);
     CHECK(config.vcpus == 2);
     CHECK(config.max_vcpus == 4);
     REQUIRE(config.affinity.size() == 4);
@@ -119,6 +119,10 @@ TEST_CASE("values out of range are refused") {
           "web.cfg:2:8: memory: 0xffffffffffffffff MiB is out of range (16 to 1048576).");
     CHECK(refusal("memory='lots'") == "web.cfg:2:8: memory: expected a number, found 'lots'.");
     CHECK(refusal("memory=64; maxmem=32") == "web.cfg:2:19: maxmem: 32 MiB is less than memory=64.");
+    CHECK(
+        refusal("memory=64; maxmem=128") ==
+        "web.cfg:2:19: maxmem: 128 MiB is more than memory=64, and Bulkhead cannot give a running guest more "
+        "memory yet; give both the same value, or memory alone.");
     CHECK(refusal("vcpus=0") == "web.cfg:2:7: vcpus: 0 is out of range (1 to 16).");
     CHECK(refusal("vcpus=17") == "web.cfg:2:7: vcpus: 17 is out of range (1 to 16).");
     CHECK(refusal("vcpus=3; maxvcpus=2") == "web.cfg:2:19: maxvcpus: 2 is less than vcpus=3.");

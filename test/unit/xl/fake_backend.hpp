@@ -87,6 +87,7 @@ class FakeBackend : public Backend {
     Result<void> reboot_machine() override { return note("reset", 0); }
     void sleep_ms(std::uint64_t duration) override { slept += duration; }
     std::array<std::uint8_t, 16> random_bytes() override { return {1, 2, 3}; }
+    Result<std::uint64_t> seconds_utc() override { return 86400 * 3 + 13 * 3600 + 2 * 60 + 9; }
     Result<std::span<const std::byte>> file(std::string_view path) override;
     Result<std::vector<std::string>> list_directory(std::string_view path) override;
     Xenstore& xenstore() override { return store; }

@@ -52,6 +52,12 @@ TEST_CASE("list has Xen's columns") {
     CHECK(contains(m.run({"list", "4"}), "---sc-"));
     m.backend.list[2].dying = m.backend.list[2].paused = true;
     CHECK(contains(m.run({"list", "4"}), "--pscd"));
+    // The letters of the other reasons: none, reboot, suspend, crash, watchdog, soft reset.
+    m.backend.list[2].dying = m.backend.list[2].paused = false;
+    for (unsigned reason = 0; reason < 6; ++reason) {
+        m.backend.list[2].reason = static_cast<ShutdownReason>(reason);
+        CHECK(contains(m.run({"list", "4"}), std::string("---s") + "-rscwS"[reason] + "-"));
+    }
 }
 
 TEST_CASE("list --long is JSON") {
@@ -103,6 +109,7 @@ TEST_CASE("create builds from the file and the overrides") {
     m.run({"create", "-q", "-c", "--defconfig=/etc/xen/web.cfg"});
     CHECK(m.backend.calls == std::vector<std::string>{"create web 6+7 9", "unpause 9", "console 9"});
     m.run({"create", "-q", "-f=/etc/xen/web.cfg", "-p"});
+    CHECK(m.run({"create", "-q", "-p", "-d", "web.cfg"}) == m.run({"create", "-n", "web.cfg"}));
 }
 
 TEST_CASE("create -n and -N build nothing") {
@@ -112,6 +119,8 @@ TEST_CASE("create -n and -N build nothing") {
         "{\n    \"c_info\": {\n        \"type\": \"pvh\",\n        \"name\": \"web\"\n    },\n"));
     CHECK(contains(text, "\"max_memkb\": 65536,"));
     CHECK(m.run({"-N", "create", "web.cfg"}) == text);
+    CHECK(m.run({"create", "-n", "/dev/null", "name='web'", "kernel='/boot/vmlinuz'", "memory=64"})
+              .starts_with("{\n    \"c_info\": {\n"));
     CHECK(m.run({"-N", "destroy", "debian"}) == "xl: dry run: 'destroy' was not executed.\n");
     CHECK(m.backend.calls.empty());
 }
@@ -192,15 +201,20 @@ TEST_CASE("shutdown waits and takes all guests") {
     Machine m;
     m.backend.end = DomainEnd{false, ShutdownReason::Poweroff};
     CHECK(m.run({"shutdown", "-w", "debian"}) ==
-          "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been shut down, reason code 0\n");
+          "Shutting down domain 4\nWaiting for 1 domains\nDomain 4 has been shut down, reason code 0\n");
     CHECK(m.backend.calls.back() == "wait shutdown 4");
     m.backend.end = DomainEnd{true, {}};
     CHECK(m.run({"shutdown", "-a", "-ww"}) ==
-          "Shutting down domain 4\nWaiting for 1 domain\nDomain 4 has been destroyed\n");
+          "Shutting down domain 4\nWaiting for 1 domains\nDomain 4 has been destroyed\n");
     CHECK(m.backend.calls.back() == "wait death 4");
     CHECK(m.run({"shutdown"}, 1) == "You must specify -a or a domain id.\n");
     CHECK(m.run({"reboot", "-a", "debian"}, 1) == "You cannot specify -a and a domain id at once.\n");
-    CHECK(contains(m.run({"shutdown", "-F", "debian"}, 1), "'-F' is not supported"));
+    CHECK(m.run({"shutdown", "-F", "debian"}) == "Shutting down domain 4\n");
+    CHECK(m.run({"reboot", "-F", "-a"}) == "Rebooting domain 4\n");
+    m.backend.next_failure = Error{ErrorKind::Unsupported, ""};
+    CHECK(m.run({"shutdown", "-F", "debian"}, 1) ==
+          "Shutting down domain 4\nPV control interface not available, and a PVH guest has no ACPI power "
+          "button for -F to press; `xl destroy` ends it.\n");
     m.backend.next_failure = Error{ErrorKind::Unsupported, ""};
     CHECK(m.run({"shutdown", "-w", "debian"}, 1) ==
           "Shutting down domain 4\nPV control interface not available: external graceful shutdown not "
@@ -227,11 +241,11 @@ TEST_CASE("uptime and vcpu-list") {
           "Name                                ID Uptime\n"
           "Domain-0                             0 1 day,  2:03:04\n"
           "debian                               4  0:01:05\n");
-    CHECK(m.run({"uptime", "-s", "debian"}) == "debian up  0:01 (4)\n");
+    CHECK(m.run({"uptime", "-s", "debian"}) == " 13:02:09 up  0:01, debian (4)\n");
     CHECK(m.run({"vcpu-list", "debian"}) ==
           "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n"
-          "debian                               4     0     0  -b-        1.5 0-1 / all\n"
-          "debian                               4     1     -  --p        1.5 0-1 / all\n");
+          "debian                               4     0    0   -b-       1.5  all / all\n"
+          "debian                               4     1    -   --p       1.5  all / all\n");
 }
 
 TEST_CASE("info and dmesg") {
@@ -245,6 +259,10 @@ TEST_CASE("info and dmesg") {
     CHECK(contains(m.run({"info", "-n"}),
                    "numa_info              :\nnode:    memsize    memfree    distances\n   0:      2048      "
                    " 1024      10\n"));
+    CHECK(m.run({"info", "free_memory"}) == "1024\n");
+    CHECK(m.run({"info", "xen_m"}) == "4\n17\n");
+    CHECK(m.run({"info", "no_such_field"}).empty());
+    CHECK(m.run({"info", "-n", "free_memory"}) == m.run({"info", "-n"}));
     m.backend.log = "one\n\x1b[2Jtwo";
     CHECK(m.run({"dmesg", "-c"}) == "one\n?[2Jtwo\n");
     CHECK(m.run({"dmesg"}).empty());
