@@ -7,7 +7,7 @@ import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from common import BUILD, OUT, Failure, say
+from common import BUILD, OUT, Failure, explain, say
 
 
 def parser():
@@ -58,9 +58,11 @@ def _number(least, most):
 
 
 def main():
-    # SIGTERM and SIGHUP unwind like Ctrl-C, so that every `with` and `finally` leaves nothing running.
+    # SIGTERM and SIGHUP unwind like Ctrl-C, so that every `with` and `finally` leaves nothing running. What nohup or a shell had
+    # ignored stays so.
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     top = parser()
     options = top.parse_args()
     if options.command is None:
@@ -91,7 +93,8 @@ def main():
         import bench
         return bench.main(options.groups, options.json)
     for folder in (BUILD, OUT):
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
     return 0
 
 
@@ -119,6 +122,6 @@ if __name__ == "__main__":
         sys.stderr.close()
         code = 1
     except OSError as error:
-        say(f"{error.filename or 'the system'}: {error.strerror}")
+        say(explain(error))
         code = 1
     sys.exit(code)

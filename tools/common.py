@@ -2,6 +2,7 @@
 """What every tool shares: where things are, how progress and failure are told, how a step is skipped when nothing changed."""
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -38,6 +39,14 @@ def say(text):
     print(f"bulkhead: {text}", file=sys.stderr, flush=True)
 
 
+def explain(error):
+    """An OSError as a sentence."""
+    where = error.filename2 or error.filename or "the system"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}: the disk is full; `df -h {OUT}` shows it, and `./bulkhead clean` frees what was built here"
+    return f"{where}: {error.strerror}"
+
+
 @contextlib.contextmanager
 def step(text, after=1.0):
     """Says what is being done, once it has taken longer than a second."""
@@ -63,8 +72,10 @@ def run(args, what, **options):
     """Runs a tool to its end and returns its standard output; failure is a sentence with the tool's last words."""
     args = [str(a) for a in args]
     options.setdefault("cwd", ROOT)
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
     try:
-        done = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent, **options)
+        done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent, **options)
     except FileNotFoundError:
         raise Failure(f"{what}: the tool '{args[0]}' is not installed (tools/packages.txt should name its package)") from None
     if done.returncode != 0:

@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 
 import debian
 import guest
@@ -229,7 +228,7 @@ class Image:
             with open(temporary, "wb") as disk_file:
                 disk_file.truncate(start + size + start)
             layout = f"label: gpt\nstart=2048, size={size // 512}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI system\"\n"
-            _feed([tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", str(temporary)], layout, "partitioning the boot disk")
+            run([tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", temporary], "partitioning the boot disk", input=layout.encode())
             sectors = "1" if size < (512 << 20) else "8"
             run([tool("mkfs.vfat"), "-F", "32", "-s", sectors, "-n", "BULKHEAD", "--offset", "2048", temporary, str(size // 1024)], "formatting the EFI system partition")
             inside = f"{temporary}@@{start}"
@@ -255,9 +254,3 @@ class Image:
 def tool(name):
     """mkfs and its like live in /usr/sbin, which an ordinary user's PATH lacks."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or name
-
-
-def _feed(args, text, what):
-    done = subprocess.run(args, input=text, text=True, capture_output=True)
-    if done.returncode:
-        raise Failure(f"{what} failed: {done.stderr.strip()}")

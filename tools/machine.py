@@ -11,7 +11,7 @@ import threading
 import time
 
 import qemu
-from common import LOGS, Failure, die_with_parent
+from common import LOGS, Failure, die_with_parent, explain
 from terminal import Screen
 
 PROMPT = "dom0# "
@@ -46,6 +46,7 @@ class Machine:
         self._mark = 0        # the first line that no expect() has consumed
         self._changed = threading.Condition()
         self._ended = False
+        self._broken = None   # why the machine had to be ended
         self._process = None
 
     # --- life ---
@@ -59,7 +60,7 @@ class Machine:
 
     def start(self):
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._log_file = open(self.log, "wb")
+        self._log_file = open(self.log, "wb", buffering=0)
         (self._start_bochs if self.emulator == "bochs" else self._start_qemu)()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -91,7 +92,6 @@ class Machine:
             self._process.kill()
         if self._process:
             self._process.wait()
-            self._log_file.flush()
 
     @property
     def running(self):
@@ -114,8 +114,12 @@ class Machine:
                 data = b""
             if not data:
                 break
-            self._log_file.write(data)
-            self._log_file.flush()
+            try:
+                self._log_file.write(data)
+            except OSError as error:  # a full disk; a machine whose console is not kept is of no use
+                self._broken = explain(OSError(error.errno, error.strerror, str(self.log)))
+                self._process.kill()
+                break
             if self.echo:
                 self.echo(data)
             with self._changed:
@@ -142,6 +146,8 @@ class Machine:
                 answer = found()
                 if answer is not None:
                     return answer
+                if self._broken:
+                    raise Failure(self._broken)
                 if self._ended:
                     problem, kind = f"the machine ended while waiting for {what}", Gone
                     break
