@@ -120,16 +120,6 @@ inline void end_donation(Thread& t) {
     if (passive(t) && t.sched != nullptr) set_sched(t, nullptr);
 }
 
-// Reply, then continue with `caller` if this CPU may run it.
-inline void continue_caller(Cpu& cpu, Thread& caller) {
-    if (caller.state != ThreadState::Ready) return;  // a fault that was not resolved
-    if (caller.sched != nullptr && caller.sched->cpu == cpu.id) {
-        run_directly(cpu, caller);
-    } else {
-        make_ready(caller);
-    }
-}
-
 struct Receive {
     Endpoint* endpoint;
     Reply* reply;

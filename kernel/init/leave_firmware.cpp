@@ -10,11 +10,11 @@ namespace bulkhead::init {
 namespace {
 
 // As much of UEFI 2.10, 4.3 and 4.4 as this needs.
-using GetMemoryMap = uint64_t
-    [[gnu::ms_abi]] (*)(uint64_t* bytes, void* map, uint64_t* key, uint64_t* each, uint32_t* version);
-using ExitBootServices = uint64_t [[gnu::ms_abi]] (*)(void* image, uint64_t key);
-using SetWatchdogTimer = uint64_t
-    [[gnu::ms_abi]] (*)(uint64_t seconds, uint64_t code, uint64_t bytes, const void* text);
+using GetMemoryMap = uint64_t(__attribute__((ms_abi)) *)(uint64_t* bytes, void* map, uint64_t* key,
+                                                         uint64_t* each, uint32_t* version);
+using ExitBootServices = uint64_t(__attribute__((ms_abi)) *)(void* image, uint64_t key);
+using SetWatchdogTimer = uint64_t(__attribute__((ms_abi)) *)(uint64_t seconds, uint64_t code, uint64_t bytes,
+                                                             const void* text);
 struct BootServices {
     uint8_t header[24];
     void* before_map[4];

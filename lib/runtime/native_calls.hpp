@@ -29,8 +29,8 @@ inline int64_t native_call(NativeCall, uint64_t, uint64_t, uint64_t) {
 }
 #else
 inline int64_t native_call(NativeCall number, uint64_t a0, uint64_t a1, uint64_t a2) {
-    int64_t result;
-    asm volatile("syscall" : "=a"(result) : "0"(number), "D"(a0), "S"(a1), "d"(a2) : "rcx", "r11", "memory");
+    auto result = static_cast<int64_t>(number);
+    asm volatile("syscall" : "+a"(result) : "D"(a0), "S"(a1), "d"(a2) : "rcx", "r11", "memory");
     return result;
 }
 #endif

@@ -11,7 +11,7 @@ constexpr std::array<bool, 256> make_allowed() {
     for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
     for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = true;
     for (unsigned c = 'a'; c <= 'z'; ++c) table[c] = true;
-    for (unsigned char c : {'-', '/', '_', '@'}) table[c] = true;
+    for (const char c : {'-', '/', '_', '@'}) table[static_cast<unsigned char>(c)] = true;
     return table;
 }
 constexpr std::array<bool, 256> kAllowed = make_allowed();

@@ -57,7 +57,7 @@ class BargingLock {
 
     alignas(64) uint8_t taken_ = 0;  // with the next three, one word: 0 means that anybody may take it
     uint8_t closed_ = 0;             // to those who have no number
-    uint8_t unused_[2] = {};
+    [[maybe_unused]] uint8_t unused_[2] = {};
     alignas(64) uint32_t next_ = 0;  // number to draw
     uint32_t serving_ = 0;
 };
