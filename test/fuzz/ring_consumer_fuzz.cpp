@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "lib/ring/message.hpp"
-#include "schema/console.capnp.h"
+#include "schema/console.capnp.c++"  // a generator of meson takes no generated source
 
 using namespace bulkhead::ring;
 
