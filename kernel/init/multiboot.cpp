@@ -195,6 +195,9 @@ const char* read_multiboot(boot::PhysicalMemory& memory, uint32_t magic, uint64_
     if (why != nullptr) return why;
     drop_image_name(info);
     name_modules(memory, info);
+    abi::BootFramebuffer& screen = info.framebuffer;
+    // GRUB does not count the unused byte of a UEFI firmware's pixels.
+    if (screen.bits == 24 && screen.pitch / 4 >= screen.width) screen.bits = 32;
     const uint64_t rsdp = info.rsdp != 0 ? info.rsdp : boot::find_rsdp(memory);
     const boot::AcpiResult acpi = boot::parse_acpi(memory, rsdp, boot_apic_id, info);
     if (acpi != boot::AcpiResult::Ok) return boot::acpi_result_text(acpi);

@@ -31,8 +31,8 @@ mb2_header:
 1:  .word 3, 0                      // entry address
     .long 12, PHYS(boot_entry32)
 .balign 8
-    .word 5, MB2_OPTIONAL           // framebuffer: any size, 32 bits; text where there is none
-    .long 20, 0, 0, 32
+    .word 5, MB2_OPTIONAL           // framebuffer: GRUB takes another one, or text, where there is no such mode
+    .long 20, 1024, 768, 32
 .balign 8
     .word 6, 0                      // modules on page boundaries
     .long 8

@@ -127,6 +127,15 @@ TEST_CASE("multiboot2: a framebuffer of pixels is taken with its colours, text a
     CHECK((f.width == 1024 && f.height == 768 && f.pitch == 4096 && f.bits == 32));
     CHECK((f.red_position == 16 && f.red_bits == 8 && f.green_position == 8 && f.blue_position == 0 &&
            f.blue_bits == 8));
+    screen[20] = 24;  // GRUB under UEFI: the line says that a pixel has 4 bytes
+    Machine q;
+    REQUIRE(q.read(grub(q).tag(8, screen)) == "");
+    CHECK(q.info->framebuffer.bits == 32);
+    const uint32_t pitch = 3 * 1024;
+    std::memcpy(screen.data() + 8, &pitch, 4);
+    Machine r;
+    REQUIRE(r.read(grub(r).tag(8, screen)) == "");
+    CHECK(r.info->framebuffer.bits == 24);
     screen[21] = 2;
     Machine n;
     REQUIRE(n.read(grub(n).tag(8, screen)) == "");
