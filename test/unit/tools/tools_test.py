@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of tools/ that can be wrong without a machine: what they read and what they write."""
+import contextlib
+import errno
+import io
 import pathlib
+import signal
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "tools"))
 
 import bench
+import cli
 import common
 import image
 import machine
@@ -100,6 +106,32 @@ class Bench(unittest.TestCase):
         self.assertIn("not measured", bench.table([row]))
         self.assertIn("missed", bench.table([row | {"value": 6}]))
         self.assertIn("met", bench.table([row | {"value": 5}]))
+
+
+class Driver(unittest.TestCase):
+    def test_a_full_disk_says_what_to_do(self):
+        words = common.explain(OSError(errno.ENOSPC, "No space left on device", "from", None, "to"))
+        self.assertTrue(words.startswith("to: the disk is full;") and "./bulkhead clean" in words, words)
+        self.assertEqual(common.explain(OSError(errno.EACCES, "Permission denied", "x")), "x: Permission denied")
+
+    def test_a_signal_that_nohup_ignores_stays_ignored(self):
+        before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+        try:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            with unittest.mock.patch.object(sys, "argv", ["bulkhead"]), contextlib.redirect_stdout(io.StringIO()):
+                self.assertEqual(cli.main(), 2)
+            self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+            with self.assertRaises(cli.Interrupted):
+                signal.raise_signal(signal.SIGTERM)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def test_input_of_a_tool(self):
+        self.assertEqual(common.run(["cat"], "copying", input=b"words"), "words")
+        self.assertEqual(common.run(["cat"], "copying"), "")
+        with self.assertRaisesRegex(common.Failure, "no-such-tool.*not installed"):
+            common.run(["no-such-tool"], "copying")
 
 
 class Catch2(unittest.TestCase):
