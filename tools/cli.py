@@ -19,7 +19,7 @@ def parser():
     run.add_argument("--auto", action="store_true", help="start the --cfg guests at boot (without --cfg the sample guest always is)")
     run.add_argument("--exec", action="append", default=[], metavar="CMD", dest="commands", help="run this at the dom0 prompt, print its output, power off; status 1 if any failed")
     run.add_argument("--boot", choices=("uefi", "multiboot"), default="uefi", help="by OVMF and bulkhead.efi (default), or by QEMU's -kernel, which is quicker")
-    run.add_argument("--memory", type=_number(64, 1 << 20), default=2048, metavar="MiB", help="default: 2048")
+    run.add_argument("--memory", type=_number(128, 1 << 20), default=2048, metavar="MiB", help="default: 2048")
     run.add_argument("--cpus", type=_number(1, 64), default=2, metavar="N", help="default: 2")
     run.add_argument("--icount", action="store_true", help="count instructions: one TSC tick is one retired instruction")
     run.add_argument("--timeout", type=_number(1, 1 << 20), metavar="S", help="end the machine after this many seconds, status 124")

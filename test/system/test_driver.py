@@ -23,7 +23,7 @@ def _run(*args):
 
 @case("an unknown option or command is a usage error")
 def usage():
-    for args in (["run", "--frob"], ["frob"], ["run", "--boot", "floppy"], ["run", "--cpus", "0"], ["run", "--cpus", "two"]):
+    for args in (["run", "--frob"], ["frob"], ["run", "--boot", "floppy"], ["run", "--cpus", "0"], ["run", "--cpus", "two"], ["run", "--memory", "64"]):
         done = _bulkhead(*args)
         assert done.returncode == 2 and done.stderr.strip() and not done.stdout, (args, done)
 
