@@ -55,7 +55,12 @@ class Guest {
         CapAddr page;
         state_ = static_cast<VcpuState*>(
             side_.page(stage::Side::kShared + abi::kPageSize, abi::map::kRead | abi::map::kWrite, &page));
-        vcpu_ = side_.make(ObjectType::Vcpu);
+        // A copy in the root CNode, where a VMM has it.
+        auto vcpu =
+            stage::machine().env.cspace.copy<cap::Vcpu>(side_.make(ObjectType::Vcpu), abi::rights::kAll);
+        if (!vcpu) stage::fail("copying the vCPU's capability");
+        vcpu_ = vcpu->address();
+        here_ = std::move(*vcpu);
         stage::require(sys::vcpu_set(vcpu_, abi::VcpuSlot::StatePage, page), "the vCPU's state page");
         stage::require(sys::vcpu_set(vcpu_, abi::VcpuSlot::GuestRoot, root_), "the vCPU's memory");
         write_reset_state(*state_);
@@ -66,6 +71,7 @@ class Guest {
   private:
     stage::Side side_;
     CapAddr root_, vcpu_;
+    cap::Cap<cap::Vcpu> here_;
     VcpuState* state_;
 };
 

@@ -93,10 +93,11 @@ inline void invlpg(uint64_t address) {
 inline void cpu_relax() {
     asm volatile("pause" ::: "memory");
 }
-inline uint64_t xgetbv() {
+// XCR0 is below 2^32.
+inline uint32_t xgetbv_low() {
     uint32_t low, high;
     asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low | (uint64_t{high} << 32);
+    return low;
 }
 inline void xsetbv(uint64_t v) {
     asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(v)), "d"(static_cast<uint32_t>(v >> 32))

@@ -54,12 +54,15 @@ syscall_entry:
     je syscall_signal
     cmp $SYSCALL_WAIT, %rax
     je syscall_wait
+    cmp $SYSCALL_VCPU_RUN, %rax
+    je syscall_other
     cmp $SYSCALL_NULL, %rax
     je syscall_null
     cmp $SYSCALL_END, %rax
     jge 1f
     cmp $SYSCALL_FIRST, %rax
     jl 1f
+syscall_other:
     mov %rax, UC_RAX(%rsp)
     mov %rsp, %rax
     SAVE_COMMON

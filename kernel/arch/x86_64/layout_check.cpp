@@ -49,5 +49,6 @@ NUMBER(SYSCALL_CALL, IpcCall);
 NUMBER(SYSCALL_REPLY_RECV, IpcReplyRecv);
 NUMBER(SYSCALL_SIGNAL, Signal);
 NUMBER(SYSCALL_WAIT, Wait);
+NUMBER(SYSCALL_VCPU_RUN, VcpuRun);
 }  // namespace
 }  // namespace bulkhead::arch

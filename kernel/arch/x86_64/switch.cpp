@@ -79,20 +79,16 @@ void save_thread_state(CpuLocal& cpu) {
 }
 
 UserContext* leave_kernel(CpuLocal& cpu) {
-    for (;;) {
-        core::Thread* thread = cpu.core.current;
-        if (thread != cpu.loaded || thread == nullptr) {
-            if (thread == nullptr) go_idle(cpu);
-            switch_thread(cpu, *thread);
-        }
-        if (cpu.root != thread->root) load_root(cpu, thread->root);
-        if (thread->guest == nullptr) [[likely]] {
-            if (cpu.guest_fpu != nullptr) fpu_switch(cpu, nullptr);
-            unlock_kernel();
-            return &thread->user;
-        }
-        svm::run(cpu, *thread);
+    core::Thread* thread = cpu.core.current;
+    if (thread != cpu.loaded || thread == nullptr) {
+        if (thread == nullptr) go_idle(cpu);
+        switch_thread(cpu, *thread);
     }
+    if (cpu.root != thread->root) load_root(cpu, thread->root);
+    if (thread->guest != nullptr) svm::run(cpu, *thread);
+    if (cpu.guest_fpu != nullptr) fpu_switch(cpu, nullptr);
+    unlock_kernel();
+    return &thread->user;
 }
 
 extern "C" UserContext* syscall_from_user(CpuLocal* cpu) {

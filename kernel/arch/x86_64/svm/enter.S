@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// void svm_enter(vmcb_physical, uint64_t gpr[16] of the state page, host_vmcb_physical)
+// [[noreturn]] svm_enter(vmcb_physical, uint64_t gpr[16] of the state page, host_vmcb_physical): ends in svm_exited() on a fresh
+// stack, as everything that a thread's user registers are not needed for.
 // With GIF clear, so that what arrives after the last check is taken right after VMRUN (APM 15.17). Interrupts are enabled under
 // GIF = 0: with V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts end the guest's run (15.21.1).
+#include "kernel/arch/x86_64/layout.h"
+
 .text
 .balign 64
 .global svm_enter
 svm_enter:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
     push %rsi
     push %rdx
     mov %rdx, %rax
@@ -59,15 +56,11 @@ svm_enter:
     int3
 1:
 .endr
-    add $32*8, %rsp
     stgi
-    pop %rsi
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
-    ret
+    mov %gs:CL_STACK, %rsp
+    mov %gs:CL_SELF, %rdi
+    xor %ebp, %ebp
+    call svm_exited
+    jmp exit_user
 
 .section .note.GNU-stack, "", @progbits

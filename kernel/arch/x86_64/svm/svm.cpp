@@ -15,7 +15,7 @@
 #include "kernel/core/vcpu.hpp"
 
 extern "C" {
-void svm_enter(uint64_t vmcb, uint64_t* gpr, uint64_t host_vmcb);
+[[noreturn]] void svm_enter(uint64_t vmcb, uint64_t* gpr, uint64_t host_vmcb);
 [[noreturn]] void take_interrupts();
 }
 
@@ -126,15 +126,14 @@ bool prepared(const CpuLocal& cpu, const Guest& guest, const core::PageTable& ro
            guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
 }
 
-void enter(CpuLocal& cpu, Area& area, abi::VcpuState& page) {
+// After an exit, before anything else: the host's XCR0, and what entering has used up.
+void settle(Area& area) {
     Guest& guest = area.guest;
-    const bool other_xcr0 = guest.xcr0 != features.xcr0;
-    if (other_xcr0) xsetbv(guest.xcr0);
-    svm_enter(guest.vmcb_physical, page.gpr, cpu.svm.vmcb);
     // Read, not remembered: an emulator that does not intercept XSETBV lets the guest change it.
-    const uint64_t left = xgetbv();
-    if (left != features.xcr0) xsetbv(features.xcr0);
-    guest.xcr0 = left & features.xcr0;
+    const uint32_t left = xgetbv_low(), host = static_cast<uint32_t>(features.xcr0);
+    if (left != host) [[unlikely]]
+        xsetbv(host);
+    guest.xcr0 = left & host;
     area.vmcb.clean = clean::kAll;
     area.vmcb.event_injection = 0;
     area.vmcb.tlb_control = kTlbNothing;
@@ -214,22 +213,31 @@ void run(CpuLocal& cpu, core::Thread& thread) {
     // ends the run at once.
     asm volatile("clgi" ::: "memory");
     unlock_kernel();
-    enter(cpu, area, *vcpu.page);
-    __atomic_store_n(&cpu.svm.guest_root, nullptr, __ATOMIC_RELEASE);
+    if (area.guest.xcr0 != features.xcr0) xsetbv(area.guest.xcr0);
+    svm_enter(area.guest.vmcb_physical, vcpu.page->gpr, cpu.svm.vmcb);
+}
+
+// The thread is still the loaded one and its guest what it was: whoever would change that stops this CPU
+// first, which it notices only below.
+extern "C" UserContext* svm_exited(CpuLocal* cpu) {
+    core::Vcpu& vcpu = *cpu->loaded->guest;
+    Area& area = *static_cast<Area*>(vcpu.area());
+    settle(area);
+    __atomic_store_n(&cpu->svm.guest_root, nullptr, __ATOMIC_RELEASE);
 
     const Next next = sort_exit(area);
     if (next == Next::Interrupts) take_interrupts();
-    if (!lock_kernel(cpu, EntryKind::Guest)) {
+    if (!lock_kernel(*cpu, EntryKind::Guest)) [[unlikely]] {
         // Stopped while it waited: the exit is not reported; entering again makes the same one.
         if (next == Next::Vmm) requeue_interrupted_event(area.vmcb);
-        core::handle_resched(cpu.core);
-        return;
+        core::handle_resched(cpu->core);
+    } else if (next == Next::Vmm) {
+        abi::VcpuState& page = *vcpu.page;
+        save_state(area, page, area.guest.want);
+        save_exit(area, page, machine_limits);
+        core::handle_vcpu_exit(cpu->core, vcpu);
     }
-    if (next == Next::Again) return;
-    abi::VcpuState& page = *vcpu.page;
-    save_state(area, page, area.guest.want);
-    save_exit(area, page, machine_limits);
-    core::handle_vcpu_exit(cpu.core, vcpu);
+    return leave_kernel(*cpu);
 }
 
 }  // namespace svm

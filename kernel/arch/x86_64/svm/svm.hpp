@@ -30,8 +30,8 @@ struct HostState {
 
 void setup();                                 // boot CPU, once: permission maps, limits
 void enable(CpuLocal&, uint64_t host_pages);  // each CPU, once
-void run(CpuLocal&,
-         core::Thread&);  // enters thread.guest until something needs core; lock held before and after
+// Enters thread.guest; lock held before. The exit begins on a fresh stack (svm_exited).
+[[noreturn]] void run(CpuLocal&, core::Thread&);
 
 }  // namespace svm
 
