@@ -80,7 +80,7 @@ void stock_up(Stock& stock) {
     }
 }
 
-constexpr uint64_t kOwnReserve = 8 << 20;  // for the supervisor's own growth
+constexpr uint64_t kOwnReserve = 4 << 20;  // for the supervisor's own growth
 
 // All free memory that the services do not need goes to the kept CNode of the domain with "free-memory",
 // slots 1, 2, …
