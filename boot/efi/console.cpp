@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "boot/efi/efi.hpp"
+#include "boot/efi/files.hpp"
 
 namespace bulkhead::boot {
 namespace {
@@ -53,7 +53,12 @@ void print_number(uint64_t value) {
     print({digits + at, sizeof digits - at});
 }
 
-void fail(Where where, std::string_view message, std::string_view word, EFI_STATUS status) {
+void print_wide(const CHAR16* text) {
+    // OutputString does not change what it prints (UEFI 2.10, 12.4.3), but does not say so.
+    ST->ConOut->OutputString(ST->ConOut, const_cast<CHAR16*>(text));
+}
+
+void note(Where where, std::string_view message, std::string_view word, EFI_STATUS status) {
     print("bulkhead.efi: ");
     if (!where.file.empty()) {
         print(where.file);
@@ -74,11 +79,27 @@ void fail(Where where, std::string_view message, std::string_view word, EFI_STAT
         print(status_name(status));
         print(")");
     }
-    print("\nPress any key to return to the firmware.\n");
-    ST->ConIn->Reset(ST->ConIn, FALSE);
-    UINTN index;
-    BS->WaitForEvent(1, &ST->ConIn->WaitForKey, &index);
-    BS->Exit(image_handle, EFI_LOAD_ERROR, 0, nullptr);
+    print("\n");
+}
+
+void fail(Where where, std::string_view message, std::string_view word, EFI_STATUS status) {
+    note(where, message, word, status);
+    leave(EFI_LOAD_ERROR, true);
+}
+
+void leave(EFI_STATUS status, bool wait) {
+    if (wait) {
+        // What was typed before does not count, and the key does not reach the shell.
+        ST->ConIn->Reset(ST->ConIn, FALSE);
+        print("Press any key to return to the firmware.\n");
+        EFI_INPUT_KEY key;
+        do {
+            UINTN index;
+            BS->WaitForEvent(1, &ST->ConIn->WaitForKey, &index);
+        } while (EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)));
+    }
+    free_all_pages();
+    BS->Exit(image_handle, status, 0, nullptr);
     for (;;) asm volatile("hlt");
 }
 

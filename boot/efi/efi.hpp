@@ -11,8 +11,6 @@ extern "C" {
 
 namespace bulkhead::boot {
 
-// A failure that a person must read: "bulkhead.efi: bulkhead.cfg:7: …". Prints it on the firmware console,
-// waits for a key and returns to the firmware's boot menu.
 struct Where {
     std::string_view file;  // may be empty
     uint32_t line = 0;      // 0: none
@@ -20,8 +18,16 @@ struct Where {
 
 void print(std::string_view text);
 void print_number(uint64_t value);
+void print_wide(const CHAR16* text);  // of the firmware
+
+// "bulkhead.efi: bulkhead.cfg:7: MESSAGE 'WORD' (STATUS)", on the firmware's console.
+void note(Where where, std::string_view message, std::string_view word = {}, EFI_STATUS status = EFI_SUCCESS);
+// A failure that a person must read: note(), wait for a key, return to whoever started the loader.
 [[noreturn]] void fail(Where where, std::string_view message, std::string_view word = {},
                        EFI_STATUS status = EFI_SUCCESS);
-void set_exit(EFI_HANDLE image);  // fail() needs to know whom to end
+// Returns to whoever started the loader, after a key if `wait`, and leaves none of its memory taken.
+[[noreturn]] void leave(EFI_STATUS status, bool wait);
+
+void set_exit(EFI_HANDLE image);  // leave() needs to know whom to end
 
 }  // namespace bulkhead::boot

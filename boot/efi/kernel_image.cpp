@@ -28,11 +28,12 @@ constexpr KernelLayout bad(const char* error) {
 
 }  // namespace
 
+// Linux's x86 boot protocol: "HdrS" in the setup header.
+bool is_linux_image(std::span<const uint8_t> file) {
+    return file.size() >= 0x206 && __builtin_memcmp(file.data() + 0x202, "HdrS", 4) == 0;
+}
+
 KernelLayout check_kernel(std::span<const uint8_t> file) {
-    if (file.size() >= 0x206 && file[0] != 0x7f && __builtin_memcmp(file.data() + 0x202, "HdrS", 4) == 0)
-        return bad(
-            "kernel= names a Linux image; here it names Bulkhead's kernel (bulkhead.elf), and guests' "
-            "kernels are named in xl.cfg files:");
     if (file.size() < sizeof(Elf64_Ehdr) || __builtin_memcmp(file.data(), ELFMAG, SELFMAG) != 0)
         return bad("the kernel is not an ELF file:");
     const auto header = read<Elf64_Ehdr>(file, 0);
@@ -50,7 +51,7 @@ KernelLayout check_kernel(std::span<const uint8_t> file) {
             return bad("the kernel is truncated:");
         if (program.p_paddr < arch::kKernelLinkPhysical ||
             program.p_paddr > arch::kKernelLinkPhysical + kMaxKernel || program.p_memsz > kMaxKernel)
-            return bad("the kernel is linked for other addresses than this loader expects:");
+            return bad("this is not Bulkhead's kernel (bulkhead.elf): it is linked for other addresses:");
         const uint64_t last = program.p_paddr - arch::kKernelLinkPhysical + program.p_memsz;
         if (last > end) end = last;
     }

@@ -14,6 +14,7 @@ struct KernelLayout {
     uint64_t entry_offset;  // from its base
 };
 
+bool is_linux_image(std::span<const uint8_t> file);
 KernelLayout check_kernel(std::span<const uint8_t> file);
 // `memory` is zeroed and `bytes` long; the file was checked.
 void place_kernel(std::span<const uint8_t> file, uint8_t* memory);

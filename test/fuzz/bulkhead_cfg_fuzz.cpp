@@ -24,21 +24,23 @@ struct Within {
     }
 };
 
-void check(std::string_view text, std::string_view section) {
-    const ConfigResult result = parse_config(text, section);
+void check(std::string_view text, std::string_view section, bool kernel_embedded) {
+    const ConfigResult result = parse_config(text, section, kernel_embedded);
+    const Within within{text};
     if (!result.ok) {
         require(result.error.message != nullptr && result.error.message[0] != '\0');
         uint32_t lines = 1;
         for (const char c : text) lines += c == '\n';
         require(result.error.line <= lines);
+        within(result.chain);
         return;
     }
     const Config& config = result.config;
-    const Within within{text};
     if (section.empty()) within(config.section);
-    within(config.options), within(config.kernel.file), within(config.kernel.arguments),
-        within(config.ramdisk.file), within(config.ramdisk.arguments);
-    require(!config.kernel.file.empty());
+    for (const FileLine* line :
+         {&config.options, &config.kernel, &config.ramdisk, &config.dtb, &config.ucode, &config.video})
+        within(line->file), within(line->arguments);
+    require(kernel_embedded || !config.kernel.file.empty());
     require(config.modules <= kMaxModules);
     for (size_t i = 0; i < config.modules; i++) {
         require(!config.module[i].file.empty());
@@ -54,9 +56,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     char* copy = static_cast<char*>(std::malloc(size ? size : 1));
     if (size) std::memcpy(copy, data, size);
     const std::string_view text{copy, size};
-    check(text, {});
-    check(text, "bulkhead");
-    check(text, text.substr(0, text.find('\n')));
+    check(text, {}, false);
+    check(text, "bulkhead", true);
+    check(text, text.substr(0, text.find('\n')), false);
     std::free(copy);
     return 0;
 }
