@@ -6,6 +6,7 @@ import re
 import shutil
 
 import debian
+import esp
 import guest
 import xlcfg
 from common import BUILD, OUT, ROOT, Failure, fresh, made, replacing, run, say, short_hash, step
@@ -212,45 +213,28 @@ class Image:
 
     # --- what firmware boots from ---
 
-    def system_partition(self):
-        """A disk with a GPT and one EFI system partition, as a UEFI machine expects it."""
-        disk = self.path("esp.img")
+    def system_files(self):
+        """{name: file} of what stands in the loader's folder beside it."""
         self._write("bulkhead.cfg", self._configuration())
-        contents = {"EFI/BOOT/BOOTX64.EFI": need(LOADER)}
-        contents |= {f"EFI/BOOT/{name}": self.path(name) for name in ("bulkhead.cfg", "bulkhead.elf", *self.modules.values())}
-        inputs = list(contents.values())
-        if fresh(disk, inputs):
-            return disk
-        with step("making the EFI system partition"), replacing(disk) as temporary:
-            start = 1 << 20
-            size = sum((p.stat().st_size + 8192) for p in inputs) * 17 // 16 + (34 << 20)  # FAT32 wants 65525 clusters of 512 bytes
-            size = -(-size // start) * start
-            with open(temporary, "wb") as disk_file:
-                disk_file.truncate(start + size + start)
-            layout = f"label: gpt\nstart=2048, size={size // 512}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"EFI system\"\n"
-            run([tool("sfdisk"), "--quiet", "--no-reread", "--no-tell-kernel", temporary], "partitioning the boot disk", input=layout.encode())
-            sectors = "1" if size < (512 << 20) else "8"
-            run([tool("mkfs.vfat"), "-F", "32", "-s", sectors, "-n", "BULKHEAD", "--offset", "2048", temporary, str(size // 1024)], "formatting the EFI system partition")
-            inside = f"{temporary}@@{start}"
-            run(["mmd", "-i", inside, "::/EFI", "::/EFI/BOOT"], "filling the EFI system partition")
-            for name, path in contents.items():
-                run(["mcopy", "-i", inside, path, f"::/{name}"], "filling the EFI system partition")
-        made(disk, inputs)
+        return {name: self.path(name) for name in ("bulkhead.cfg", "bulkhead.elf", *self.modules.values())}
+
+    def system_partition(self):
+        """The disk that a UEFI machine boots from."""
+        disk = self.path("esp.img")
+        contents = {"EFI/BOOT/BOOTX64.EFI": need(LOADER)} | {f"EFI/BOOT/{name}": path for name, path in self.system_files().items()}
+        if not fresh(disk, contents.values()):
+            made(esp.make(disk, contents), contents.values())
         return disk
 
     def _configuration(self):
         """boot/bulkhead.cfg with this image's options and modules."""
         text = CONFIGURATION.read_text()
-        text = re.sub(r"(?m)^module=.*\n", "", text).rstrip("\n") + "\n"
+        text = re.sub(r"(?m)^(module|dtb|ramdisk)=.*\n", "", text).rstrip("\n") + "\n"
         if self.options:
             text = re.sub(r"(?m)^options=.*$", lambda _: f"options={self.options}", text, count=1)
-        return text + "".join(f"module={file} {name}\n" for name, file in self.modules.items())
+        keys = {"manifest": "dtb={}\n", "bootfs": "ramdisk={}\n"}
+        return text + "".join(keys.get(name, f"module={{}} {name}\n").format(file) for name, file in self.modules.items())
 
     def _write(self, name, text):
         if not self.path(name).exists() or self.path(name).read_text() != text:
             self.path(name).write_text(text)
-
-
-def tool(name):
-    """mkfs and its like live in /usr/sbin, which an ordinary user's PATH lacks."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin") or name

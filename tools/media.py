@@ -12,6 +12,7 @@ import re
 import shutil
 import struct
 
+import esp
 import image as images
 from common import OUT, ROOT, Failure, fresh, made, replacing, run, short_hash, step
 
@@ -118,7 +119,7 @@ def _partition(disk, tree):
     with open(disk, "wb") as out:
         out.truncate((START + sectors) * SECTOR)
         out.write(_partition_table(START, sectors))
-    run([images.tool("mkfs.vfat"), "-F", "32", "-s", "1" if size < (512 << 20) else "8", "-n", "BULKHEAD", "--offset", START, disk, sectors // 2], "formatting the disk image")
+    run([esp.tool("mkfs.vfat"), "-F", "32", "-s", "1" if size < (512 << 20) else "8", "-n", "BULKHEAD", "--offset", START, disk, sectors // 2], "formatting the disk image")
     inside = f"{disk}@@{START * SECTOR}"
     run(["mcopy", "-s", "-i", inside, *sorted(tree.iterdir()), "::/"], "filling the disk image")
 

@@ -11,7 +11,7 @@ CPU = "EPYC,+svm,+umip," + ",".join(f"{f}=off" for f in (
 
 
 def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None, extra=()):
-    """`boot`: 'multiboot', 'uefi', or by a medium among `extra`: 'bios-medium', 'uefi-medium'. `serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it)."""
+    """`boot`: 'multiboot', 'uefi', or by a medium among `extra`: 'bios-medium', 'uefi-medium', 'uefi-secure-medium' (Secure Boot with the ovmf package's test key). `serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it)."""
     args = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", CPU, "-smp", str(cpus), "-m", f"{memory}M",
             "-nodefaults", "-no-user-config", "-display", "none"]
     if icount:
@@ -27,7 +27,7 @@ def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None
     if boot == "multiboot":
         args += _multiboot(image)
     if boot.startswith("uefi"):
-        args += _firmware()
+        args += _firmware(secure="secure" in boot)
     if boot == "uefi":
         args += drive("virtio", image.system_partition())
     return args + list(extra)
@@ -40,8 +40,8 @@ def drive(kind, path):
     return node + [word for device in devices[kind] for word in ("-device", device)]
 
 
-def _firmware():
-    code, variables = FIRMWARE / "OVMF_CODE_4M.fd", FIRMWARE / "OVMF_VARS_4M.fd"
+def _firmware(secure):
+    code, variables = FIRMWARE / "OVMF_CODE_4M.fd", FIRMWARE / ("OVMF_VARS_4M.snakeoil.fd" if secure else "OVMF_VARS_4M.fd")
     if not code.exists():
         raise Failure(f"{code} is missing; the package ovmf holds it")
     return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
