@@ -29,6 +29,18 @@ MemoryType type_of(uint32_t efi_type) {
     }
 }
 
+// What stays the firmware's after ExitBootServices, cannot be mapped write-back, or is set aside for a
+// purpose (UEFI 2.10, 7.2.3) is not ordinary memory, whatever its type.
+constexpr uint64_t kWriteBack = 1 << 3, kSpecificPurpose = 1 << 18, kRuntime = uint64_t{1} << 63;
+
+MemoryType type_of(const Descriptor& d) {
+    const MemoryType type = type_of(d.type);
+    if (type != MemoryType::Free && type != MemoryType::Boot) return type;
+    const bool ordinary =
+        (d.attribute & kWriteBack) != 0 && (d.attribute & (kSpecificPurpose | kRuntime)) == 0;
+    return ordinary ? type : MemoryType::Reserved;
+}
+
 }  // namespace
 
 bool add_efi_map(MemoryMap& map, const uint8_t* descriptors, uint64_t bytes, uint64_t each) {
@@ -37,7 +49,7 @@ bool add_efi_map(MemoryMap& map, const uint8_t* descriptors, uint64_t bytes, uin
         Descriptor d;
         __builtin_memcpy(&d, descriptors + at, sizeof(d));
         const uint64_t limit = ~uint64_t{0} / abi::kPageSize;
-        if (!map.add(d.physical_start, (d.pages < limit ? d.pages : limit) * abi::kPageSize, type_of(d.type)))
+        if (!map.add(d.physical_start, (d.pages < limit ? d.pages : limit) * abi::kPageSize, type_of(d)))
             return false;
     }
     return true;

@@ -35,23 +35,28 @@ unsigned caution(MemoryType type) {
 bool MemoryMap::add(uint64_t base, uint64_t size, MemoryType type) {
     if (base >= kTop || size == 0) return true;
     const uint64_t end = size > kTop - base ? kTop : base + size;
-    const bool free = type == MemoryType::Free;
-    const uint64_t first = free ? round_up(base) : round_down(base);
-    const uint64_t last = free ? round_down(end) : round_up(end);
-    if (first >= last) return true;
-    // Firmware tells memory in many small neighbours: one claim serves for them.
+    if (type != MemoryType::Free) return claim(round_down(base), round_up(end), type);
+    bool whole = claim(round_up(base), round_down(end), type);
+    if (base != round_up(base))
+        whole = claim(round_down(base), round_up(base), MemoryType::Reserved) && whole;
+    if (end != round_up(end)) whole = claim(round_down(end), round_up(end), MemoryType::Reserved) && whole;
+    return whole;
+}
+
+bool MemoryMap::claim(uint64_t first, uint64_t last, MemoryType type) {
+    if (first >= last) return claims_ <= kCapacity;
+    // Firmware lists neighbours one by one: they need no room of their own.
     if (claims_ > 0 && claims_ <= kCapacity) {
         MemoryRange& before = claim_[claims_ - 1];
         if (before.type == type && before.base + before.size == first) {
-            before.size = last - before.base;
+            before.size += last - first;
             return true;
         }
     }
-    if (claims_ == kCapacity) {
+    if (claims_ >= kCapacity) {
         claims_ = kCapacity + 1;
         return false;
     }
-    if (claims_ > kCapacity) return false;
     claim_[claims_++] = {first, last - first, type, 0};
     return true;
 }
@@ -62,9 +67,8 @@ size_t MemoryMap::normalise(MemoryRange* out, size_t capacity) const {
     size_t count = 0;
     uint64_t at = 0;
     while (at < kTop) {
-        // A page that a firmware claims partly Free and partly something else is covered by the other claim's
-        // rounding.
-        const MemoryRange* best = nullptr;
+        MemoryType type{};  // none
+        bool memory = false;
         uint64_t next = kTop;
         for (size_t i = 0; i < claims_; ++i) {
             const MemoryRange& c = claim_[i];
@@ -75,15 +79,18 @@ size_t MemoryMap::normalise(MemoryRange* out, size_t capacity) const {
             const uint64_t end = c.base + c.size;
             if (end <= at) continue;
             if (end < next) next = end;
-            if (best == nullptr || caution(c.type) > caution(best->type)) best = &c;
+            memory |= caution(c.type) < caution(MemoryType::Mmio);
+            if (type == MemoryType{} || caution(c.type) > caution(type)) type = c.type;
         }
-        if (best != nullptr) {
+        // Memory and registers at once cannot be: nobody gets to try which.
+        if (type == MemoryType::Mmio && memory) type = MemoryType::Reserved;
+        if (type != MemoryType{}) {
             MemoryRange* last = count > 0 ? &out[count - 1] : nullptr;
-            if (last != nullptr && last->type == best->type && last->base + last->size == at) {
+            if (last != nullptr && last->type == type && last->base + last->size == at) {
                 last->size += next - at;
             } else {
                 if (count == capacity) return 0;
-                out[count++] = {at, next - at, best->type, 0};
+                out[count++] = {at, next - at, type, 0};
             }
         }
         at = next;

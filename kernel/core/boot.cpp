@@ -2,6 +2,7 @@
 #include "kernel/core/boot.hpp"
 
 #include "kernel/core/kernel.hpp"
+#include "kernel/core/log.hpp"
 
 namespace bulkhead::core::boot {
 
@@ -18,6 +19,7 @@ constexpr uint64_t kFourGiB = uint64_t{1} << 32;
 constexpr uint32_t kMaxUntypeds = sizeof(RootInfo::untyped) / sizeof(RootInfo::untyped[0]);
 constexpr uint32_t kFirstBootSlot = root::kFirstUntyped + kMaxUntypeds;  // frames and tables of the root task
 constexpr unsigned kRootPriority = 63;
+constexpr unsigned kLargestUntyped = 47;
 
 const BootInfo* info;
 uint64_t next_free, free_end;  // physical; what map_page() and the root objects are taken from
@@ -78,20 +80,43 @@ PageTable* add_table(uint32_t index, unsigned level) {
     return table;
 }
 
-// The naturally aligned powers of two of a range, as Untypeds.
-void add_untypeds(uint64_t base, uint64_t end, bool device, unsigned module) {
-    while (base < end && untypeds < kMaxUntypeds) {
+// The naturally aligned powers of two of a range, as (base, bits).
+template <typename F>
+void each_piece(uint64_t base, uint64_t end, F&& f) {
+    while (base < end) {
         unsigned bits = abi::kPageBits;
-        while (bits < 47 && (base & ((uint64_t{2} << bits) - 1)) == 0 && (uint64_t{2} << bits) <= end - base)
+        while (bits < kLargestUntyped && (base & ((uint64_t{2} << bits) - 1)) == 0 &&
+               (uint64_t{2} << bits) <= end - base)
             ++bits;
-        add_memory(root::kFirstUntyped + untypeds, ObjectType::Untyped, base, bits, device);
-        root_info->untyped[untypeds++] = {.physical = device ? base : 0,
-                                          .size_bits = static_cast<uint8_t>(bits),
-                                          .device = device ? uint8_t{1} : uint8_t{0},
-                                          .module = static_cast<uint8_t>(module),
-                                          .reserved = {}};
+        f(base, bits);
         base += uint64_t{1} << bits;
     }
+}
+
+bool add_untyped(uint64_t base, unsigned bits, bool device, unsigned module) {
+    if (untypeds == kMaxUntypeds) return false;
+    add_memory(root::kFirstUntyped + untypeds, ObjectType::Untyped, base, bits, device);
+    root_info->untyped[untypeds++] = {.physical = device ? base : 0,
+                                      .size_bits = static_cast<uint8_t>(bits),
+                                      .device = device ? uint8_t{1} : uint8_t{0},
+                                      .module = static_cast<uint8_t>(module),
+                                      .reserved = {}};
+    return true;
+}
+
+// Of all pieces of the ranges that `visit` shows, the largest: in a map of many holes the table has no room
+// for every page. At most `limit` Untypeds in all. Returns the bytes that are left out.
+template <typename Visit>
+uint64_t add_largest(Visit&& visit, bool device, uint32_t limit) {
+    uint64_t left_out = 0;
+    for (unsigned size = kLargestUntyped; size >= abi::kPageBits; --size)
+        visit([&](uint64_t from, uint64_t to) {
+            each_piece(from, to, [&](uint64_t base, unsigned bits) {
+                if (bits == size && (untypeds >= limit || !add_untyped(base, bits, device, 0)))
+                    left_out += uint64_t{1} << bits;
+            });
+        });
+    return left_out;
 }
 
 // Interrupt controllers stay the kernel's: a domain that could write them could reset CPUs.
@@ -104,25 +129,28 @@ uint64_t next_controller(uint64_t from, uint64_t end) {
     return at;
 }
 
-void add_device_memory(uint64_t base, uint64_t end) {
+template <typename F>
+void each_device_range(uint64_t base, uint64_t end, F&& f) {
     while (base < end) {
         const uint64_t stop = next_controller(base, end);
-        if (stop > base) add_untypeds(base, stop, true, 0);
+        if (stop > base) f(base, stop);
         base = stop + abi::kPageSize;
     }
 }
 
 // MMIO: what firmware says is MMIO, and below 4 GiB also what it says nothing about.
-void add_all_device_memory() {
+template <typename F>
+void each_device_range(F&& f) {
     uint64_t covered = kLowMemoryEnd;
     for (uint32_t i = 0; i < info->ranges; ++i) {
         const MemoryRange& r = info->range[i];
         if (r.base > covered && covered < kFourGiB)
-            add_device_memory(covered, r.base < kFourGiB ? r.base : kFourGiB);
-        if (r.type == MemoryType::Mmio && r.base >= kLowMemoryEnd) add_device_memory(r.base, r.base + r.size);
+            each_device_range(covered, r.base < kFourGiB ? r.base : kFourGiB, f);
+        if (r.type == MemoryType::Mmio && r.base >= kLowMemoryEnd)
+            each_device_range(r.base, r.base + r.size, f);
         if (r.base + r.size > covered) covered = page_up(r.base + r.size);
     }
-    if (covered < kFourGiB) add_device_memory(covered, kFourGiB);
+    if (covered < kFourGiB) each_device_range(covered, kFourGiB, f);
 }
 
 bool usable(const MemoryRange& r) {
@@ -137,6 +165,18 @@ void choose_reserve() {
         free_end = (r.base + r.size) & ~(abi::kPageSize - 1);
     }
     require(free_end != 0, "The firmware reports no free memory.");
+}
+
+// What the kernel did not take of it.
+template <typename F>
+void each_free_range(F&& f) {
+    for (uint32_t i = 0; i < info->ranges; ++i) {
+        const MemoryRange& r = info->range[i];
+        if (!usable(r)) continue;
+        const uint64_t base = page_up(r.base < kLowMemoryEnd ? kLowMemoryEnd : r.base);
+        const uint64_t end = (r.base + r.size) & ~(abi::kPageSize - 1);
+        f(end == free_end ? page_up(next_free) : base, end);
+    }
 }
 
 void bind(abi::ThreadSlot which, uint32_t index) {
@@ -302,18 +342,18 @@ void start(uint64_t rip, uint64_t rsp, uint64_t rdi) {
     root_info->boot = *info;
     for (uint32_t i = 0; i < info->modules && i < 16; ++i) {
         const abi::BootModule& m = info->module[i];
-        add_untypeds(m.base & ~(abi::kPageSize - 1), page_up(m.base + m.size), true, i + 1);
+        each_piece(m.base & ~(abi::kPageSize - 1), page_up(m.base + m.size),
+                   [&](uint64_t base, unsigned bits) {
+                       require(add_untyped(base, bits, true, i + 1), "There are too many boot modules.");
+                   });
     }
-    const uint64_t rest = page_up(next_free);
-    for (uint32_t i = 0; i < info->ranges; ++i) {
-        const MemoryRange& r = info->range[i];
-        if (!usable(r)) continue;
-        uint64_t base = page_up(r.base < kLowMemoryEnd ? kLowMemoryEnd : r.base);
-        const uint64_t end = (r.base + r.size) & ~(abi::kPageSize - 1);
-        if (end == free_end) base = rest;
-        add_untypeds(base, end, false, 0);
-    }
-    add_all_device_memory();
+    add_largest([](auto&& f) { each_device_range(f); }, true, kMaxUntypeds / 2);
+    const uint64_t left_out = add_largest([](auto&& f) { each_free_range(f); }, false, kMaxUntypeds);
+    if (left_out != 0)
+        LogLine{0}
+            .text("kernel: memory is in too many pieces; of the smallest ones are unused: KiB ")
+            .number(left_out >> 10)
+            .end();
     root_info->untypeds = untypeds;
     root_info->first_free_slot = next_slot;
     thread->user.rip = rip;

@@ -136,6 +136,7 @@ inline Bytes efi_map(std::initializer_list<std::array<uint64_t, 3>> ranges, size
         append(data, base);
         append(data, uint64_t{0});
         append(data, pages);
+        append(data, uint64_t{0xf});  // may be mapped in every way, as firmware says of ordinary memory
         data.resize(at + each);
     }
     return data;

@@ -18,13 +18,14 @@ State state;
 namespace {
 abi::BootInfo info;
 
-void reset_memory() {
-    if (state.memory != nullptr) munmap(state.memory, kMemory);
+void reset_memory(uint64_t bytes = kMemory) {
+    if (state.memory != nullptr) munmap(state.memory, state.bytes);
     void* p =
-        mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) abort();
     state = State{};
     state.memory = static_cast<char*>(p);
+    state.bytes = bytes;
     // What nobody zeroed must not look like zeroes: a pattern in the first bytes of each page of the first 64
     // MiB.
     for (uint64_t page = 0; page < (64 << 20); page += 4096) memset(state.memory + page, 0xa5, 64);
@@ -68,20 +69,9 @@ bool tlbs_are_fresh() {
     return true;
 }
 
-Machine::Machine(unsigned cpus) {
-    reset_memory();
-    memset(static_cast<void*>(cpu), 0, sizeof cpu);
-    info = abi::BootInfo{};
-    info.magic = abi::kBootInfoMagic;
-    info.ranges = 2;
-    info.range[0] = {.base = 0x1000, .size = 0x9f000, .type = abi::MemoryType::Free, .reserved = 0};
-    info.range[1] = {
-        .base = 1 << 20, .size = kMemory - (1 << 20), .type = abi::MemoryType::Free, .reserved = 0};
-    info.modules = 1;
-    info.module[0].base = 0x10000;
-    info.module[0].size = 5000;
-    info.lapic_base = 0xfee0'0000;
+namespace {
 
+void boot_core(core::Cpu* cpu, unsigned cpus) {
     auto machine = std::make_unique<core::boot::Machine>();
     machine->info = &info;
     machine->tsc_khz = 1'000'000;
@@ -96,10 +86,51 @@ Machine::Machine(unsigned cpus) {
     core::boot::map_ipc_buffer(abi::kStartPages + 0x4000);
     core::boot::map_root_info(abi::kStartPages + 0x10000);
     core::boot::start(abi::kImageBase, abi::kStackTop, abi::kStartPages);
+}
+
+const abi::RootInfo* root_info_of(const core::Thread& root) {
+    return static_cast<const abi::RootInfo*>(
+        arch::phys_to_virt(PhysAddr{walk(*root.root, abi::kStartPages + 0x10000)->physical}));
+}
+
+}  // namespace
+
+std::vector<HandedOut> hand_out(const abi::BootInfo& boot_info, uint64_t bytes) {
+    static core::Cpu cpu[1];
+    reset_memory(bytes);
+    memset(static_cast<void*>(cpu), 0, sizeof cpu);
+    info = boot_info;
+    boot_core(cpu, 1);
+    core::handle_resched(cpu[0]);
+    const core::Thread& root = *cpu[0].current;
+    const abi::RootInfo* root_info = root_info_of(root);
+    std::vector<HandedOut> pieces;
+    for (uint32_t i = 0; i < root_info->untypeds; ++i) {
+        const abi::RootUntyped& u = root_info->untyped[i];
+        pieces.push_back(
+            {root.cspace[abi::root::kFirstUntyped + i].object, u.size_bits, u.device != 0, u.module});
+    }
+    return pieces;
+}
+
+Machine::Machine(unsigned cpus) {
+    reset_memory();
+    memset(static_cast<void*>(cpu), 0, sizeof cpu);
+    info = abi::BootInfo{};
+    info.magic = abi::kBootInfoMagic;
+    info.ranges = 2;
+    info.range[0] = {.base = 0x1000, .size = 0x9f000, .type = abi::MemoryType::Free, .reserved = 0};
+    info.range[1] = {
+        .base = 1 << 20, .size = kMemory - (1 << 20), .type = abi::MemoryType::Free, .reserved = 0};
+    info.modules = 1;
+    info.module[0].base = 0x10000;
+    info.module[0].size = 5000;
+    info.lapic_base = 0xfee0'0000;
+
+    boot_core(cpu, cpus);
     core::handle_resched(cpu[0]);
     root_ = cpu[0].current;
-    const auto* root_info = static_cast<const abi::RootInfo*>(
-        arch::phys_to_virt(PhysAddr{walk(*root_->root, abi::kStartPages + 0x10000)->physical}));
+    const abi::RootInfo* root_info = root_info_of(*root_);
     next_slot_ = root_info->first_free_slot;
     unsigned best = 0;
     for (unsigned i = 0; i < root_info->untypeds; ++i) {
@@ -192,12 +223,12 @@ namespace bulkhead::arch {
 using fake::state;
 
 void* phys_to_virt(PhysAddr a) {
-    if (a.raw >= fake::kMemory) abort();
+    if (a.raw >= state.bytes) abort();
     return state.memory + a.raw;
 }
 PhysAddr virt_to_phys(const void* p) {
     const auto offset = static_cast<uint64_t>(static_cast<const char*>(p) - state.memory);
-    if (offset >= fake::kMemory) abort();
+    if (offset >= state.bytes) abort();
     return PhysAddr{offset};
 }
 void zero_page(void* page) {

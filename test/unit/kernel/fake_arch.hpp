@@ -25,6 +25,7 @@ struct Translation {
 
 struct State {
     char* memory = nullptr;
+    uint64_t bytes = kMemory;
     uint64_t clock = 1'000'000;
     uint64_t preempt_every = 0;  // every n-th question is answered "yes"; 0: never
     uint64_t preempt_count = 0;
@@ -45,6 +46,15 @@ std::optional<Translation> access(unsigned cpu, core::PageTable& root, uint64_t 
 std::optional<Translation> walk(core::PageTable& root, uint64_t address);
 // Every cached translation is what the tables say now: anything else could still be used after an unmap.
 bool tlbs_are_fresh();
+
+// What the kernel hands to the root task when it boots with this BootInfo, in a memory of so many bytes.
+struct HandedOut {
+    uint64_t base;
+    unsigned size_bits;
+    bool device;
+    unsigned module;  // 1 + index, 0: none
+};
+std::vector<HandedOut> hand_out(const abi::BootInfo& info, uint64_t bytes);
 
 // A booted kernel with its root thread running on CPU 0.
 class Machine {
