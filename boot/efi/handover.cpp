@@ -48,6 +48,8 @@ uint64_t build_page_tables() {
 
 void fill_ranges(abi::BootInfo& info, MemoryMap& map, const uint8_t* descriptors, uint64_t bytes,
                  uint64_t each) {
+    __builtin_memset(static_cast<void*>(&map), 0, sizeof map);
+    info.ranges = 0;
     if (!add_efi_map(map, descriptors, bytes, each)) return;  // ranges stays 0
     bool whole = map.add(info.kernel_base, info.kernel_size, MemoryType::Kernel);
     for (uint32_t i = 0; i < info.modules; i++)
@@ -71,7 +73,6 @@ void hand_over(EFI_HANDLE image, abi::BootInfo& info, uint64_t kernel_entry) {
         allocate_pages(kMapBytes / kPage, kPage, ~uint64_t{0}, EfiLoaderData, "the memory map"));
     auto* map = reinterpret_cast<MemoryMap*>(allocate_pages((sizeof(MemoryMap) + kPage - 1) / kPage, kPage,
                                                             ~uint64_t{0}, EfiLoaderData, "the memory map"));
-    for (uint64_t i = 0; i < sizeof *map; i++) reinterpret_cast<uint8_t*>(map)[i] = 0;
 
     // The map may change between the two calls, also by the first attempt to exit (UEFI 2.10, 7.4.6): try
     // again with a fresh one.
@@ -83,10 +84,11 @@ void hand_over(EFI_HANDLE image, abi::BootInfo& info, uint64_t kernel_entry) {
         status = BS->GetMemoryMap(&bytes, reinterpret_cast<EFI_MEMORY_DESCRIPTOR*>(descriptors), &key, &each,
                                   &version);
         if (EFI_ERROR(status)) fail({}, "the firmware does not tell its memory map", {}, status);
+        fill_ranges(info, *map, descriptors, bytes, each);
+        if (info.ranges == 0) fail({}, "the firmware's memory map has more entries than Bulkhead takes");
         status = BS->ExitBootServices(image, key);
     }
     if (EFI_ERROR(status)) fail({}, "the firmware does not let go of the machine", {}, status);
-    fill_ranges(info, *map, descriptors, bytes, each);
     jump(cr3, kernel_entry, info);
 }
 
