@@ -111,6 +111,14 @@ void clear_module_tails() {
     }
 }
 
+void name_unused_microcode() {
+    for (uint32_t i = 0; i < boot_info.modules; ++i)
+        if (__builtin_strcmp(boot_info.module[i].name, "ucode") == 0)
+            arch::klog(
+                "kernel: the microcode (ucode=) is not applied: this version cannot; let the firmware do "
+                "it\n");
+}
+
 }  // namespace
 
 extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
@@ -142,6 +150,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     arch::klog("kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ",
                arch::features.x2apic ? "x2APIC" : "xAPIC",
                arch::vcpu_available() ? ", SVM\n" : ", no virtualization\n");
+    name_unused_microcode();
 
     describe_machine(tsc_khz, boot_tsc);
     core::boot::setup(machine);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way by which UEFI starts Xen starts Bulkhead, with a guest; each mistake is a sentence on the firmware's console, and waits for a key."""
+import contextlib
 import pathlib
 import re
 import shutil
@@ -34,9 +35,14 @@ def installed(made_image, folder=FOLDER, loader="bulkhead.efi", configuration="b
     return {f"{folder}/{loader}": image.need(image.LOADER)} | {f"{folder}/{name}": path for name, path in files.items()}
 
 
+@contextlib.contextmanager
 def machine(name, made_image, contents, boot="uefi-medium", extra=(), **how):
     disk = esp.make(made_image.path(f"{name}.img"), contents)
-    return harness.TestMachine(made_image, boot=boot, extra=[*qemu.drive("virtio", disk), *extra], log=LOGS / f"uefi-{name}.log", **how)
+    try:
+        with harness.TestMachine(made_image, boot=boot, extra=[*qemu.drive("virtio", disk), *extra], log=LOGS / f"uefi-{name}.log", **how) as m:
+            yield m
+    finally:
+        disk.unlink()
 
 
 def reaches_guest(m, cpus, memory):
@@ -90,11 +96,12 @@ def systemd_boot():
         reaches_guest(m, 2, 512)
 
 
-@case("from GRUB by chainloader, with a video mode: 1 CPU, 6 GiB")
+@case("from GRUB by chainloader, with a video mode and microcode: 1 CPU, 6 GiB")
 def grub():
     made_image = plain_image()
     contents = installed(made_image)
-    text = contents[f"{FOLDER}/bulkhead.cfg"].read_text() + "video=gfx-1024x768x32\n"
+    text = contents[f"{FOLDER}/bulkhead.cfg"].read_text() + "video=gfx-1024x768x32\nucode=ucode.bin\n"
+    contents[f"{FOLDER}/ucode.bin"] = "no microcode\n"
     contents[f"{FOLDER}/bulkhead.cfg"] = text
     contents["EFI/BOOT/BOOTX64.EFI"] = grub_program(made_image.path("grub.efi"), f"search --no-floppy --set=root --file /{FOLDER}/bulkhead.efi\n"
                                                     f"chainloader /{FOLDER}/bulkhead.efi bulkhead -- noreboot\nboot\n")
@@ -102,6 +109,7 @@ def grub():
         m.expect(r"Bulkhead: loading bulkhead of bulkhead\.cfg", 60)
         m.expect(r"Bulkhead: options 'loglvl=all noreboot'", 30)
         m.expect(r"Bulkhead: screen 1024x768, 32 bits", 30)
+        m.expect(r"kernel: the microcode \(ucode=\) is not applied", 30)
         reaches_guest(m, 1, 6144)
 
 
@@ -320,10 +328,9 @@ def search_order():
 def poor_machine():
     made_image = plain_image()
     good = made_image.system_files()["bulkhead.cfg"]
-    program = lambda name, **sections: unified(made_image.path(f"{name}.efi"), {f".{section}": path for section, path in sections.items()})
     contents = {f"{FOLDER}/bulkhead.efi": image.need(image.LOADER), f"{FOLDER}/bulkhead.elf": made_image.path("bulkhead.elf"), f"{FOLDER}/big.bin": bytes(160 << 20),
                 f"{FOLDER}/bulkhead.cfg": SECTION + "kernel=bulkhead.elf\nramdisk=big.bin\n", f"{FOLDER}/small.cfg": SECTION + "kernel=bulkhead.elf\nramdisk=small.cfg\n",
-                f"{FOLDER}/xsm.efi": program("xsm", xsm=good), f"{FOLDER}/linux.efi": program("linux", config=good, kernel=guest_kernel())}
+                f"{FOLDER}/xsm.efi": unified(made_image.path("xsm.efi"), {".xsm": good}), f"{FOLDER}/linux.efi": unified(made_image.path("linux.efi"), {".config": good, ".kernel": guest_kernel()})}
     contents[SCRIPT] = f"fs0:\ncd \\{FOLDER}\n".replace("/", "\\") + "xsm.efi\nlinux.efi\nbulkhead.efi\nbulkhead.efi -cfg=small.cfg\n"
     with machine("poor", made_image, contents, cpus=1, memory=192, extra=["-machine", "acpi=off"]) as m:
         says(m, ["bulkhead.efi holds a section .xsm, which has no meaning here: who may do what is written in the manifest (.dtb)"])
