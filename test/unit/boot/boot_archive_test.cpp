@@ -50,7 +50,7 @@ TEST_CASE("boot archive: what is cut off or damaged ends the search") {
         const std::string found = contents(archive.substr(0, size), "b");
         CHECK((found == "67890" || found == "(none)"));
     }
-    for (const size_t at : {0, 14, 6 + 8 * 6, 6 + 8 * 11}) {
+    for (const size_t at : std::initializer_list<size_t>{0, 14, 6 + 8 * 6, 6 + 8 * 11}) {
         std::string bad = archive;
         bad[at] = at < 14 ? '1' : 'x';
         CHECK(contents(bad, "b") == "(none)");
