@@ -16,7 +16,8 @@ enum Register : unsigned {
 constexpr uint8_t kReceiveInterrupt = 1, kTransmitInterrupt = 2;
 constexpr uint8_t kNoInterrupt = 1;
 constexpr uint8_t kDataReady = 1, kTransmitterEmpty = 0x20;
-constexpr uint8_t kFifos = 0xc7;       // on, both cleared, receive trigger at 14 (with the time-out below it)
+constexpr uint8_t kFifos = 0x47;       // on, both cleared, receive trigger at 4 (with the time-out below it):
+                                       // what comes while the interrupt is on its way still has room
 constexpr uint8_t kModemLines = 0x0b;  // DTR, RTS, OUT2 (which gates the interrupt on a PC)
 constexpr size_t kFifoBytes = 16;
 constexpr unsigned kBurst = 256;  // bytes taken in one interrupt, at most: a mad UART cannot hold us

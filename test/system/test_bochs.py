@@ -8,9 +8,11 @@ MACHINE = None
 ALONE = True
 
 if os.environ.get("BULKHEAD_BOCHS", "1") == "1":
-    @case("Bochs (ryzen) boots to the dom0 prompt, and its guest has two vCPUs", long=True)
+    @case("Bochs (ryzen) boots to the dom0 prompt, and its guest has two vCPUs")
     def boots():
         with booted("bochs", emulator="bochs", cpus=1, memory=1024) as m:
             with m.console("debian", timeout=300) as guest:
                 assert guest.ok("nproc") == "2"
+                assert "cloud" in guest.ok("uname -r")
+                assert guest.ok("xenstore-read name") == "debian"
             m.send("poweroff\n")
