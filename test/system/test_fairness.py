@@ -4,7 +4,7 @@ and figures that a busy host does not change. Limits are the issue's: 200 millio
 import re
 import statistics
 
-from harness import case, guest_cfg
+from harness import GUEST_PROMPT, case, guest_cfg
 
 NAMES = ("one", "two", "three", "four")
 MACHINE = dict(auto=False, cpus=1, icount=True, cfgs={name: guest_cfg(name, vcpus=2, memory=192) for name in NAMES})
@@ -25,11 +25,9 @@ def _xl_list(m):
 def _echo(m, name):
     """From a line that the guest printed to the output of the next command typed at its shell: both ways through the console, and
     through the test's own hands. The guest reads the machine's own counter."""
-    with m.console(name) as guest:
-        costs = []
-        for _ in range(TRIES):
-            first, second = (int(re.search(r"GUEST-TSC (\d+)", guest.ok("clock tsc"))[1]) for _ in range(2))
-            costs.append(second - first)
+    with m.console(name):
+        stamps = [int(re.search(r"GUEST-TSC (\d+)", m.type_line("clock tsc", 60, GUEST_PROMPT))[1]) for _ in range(TRIES + 1)]
+    costs = [later - earlier for earlier, later in zip(stamps, stamps[1:])]
     return statistics.median(costs)
 
 
@@ -83,6 +81,7 @@ def three_busy(m):
 
 @case("spinning guests can be destroyed")
 def end(m):
+    assert set(NAMES) <= set(m.domains()), m.ok("xl dmesg")
     for name in NAMES:
         m.ok(f"xl destroy {name}")
     m.until_gone(*NAMES)
