@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each way that Xen boots, but for its EFI loader: GRUB and Syslinux, by both firmwares, from CDs, sticks and disks, with one and two
-CPUs, little memory and more than 4 GiB. Each way ends at the dom0 prompt with a guest that answers."""
+CPUs, little memory and more than 4 GiB. Each way ends at the dom0 prompt with a guest that answers (in
+Bochs, which is slow: that runs)."""
 import contextlib
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import shutil
 import tempfile
 
+import harness
 import image
 import media
 import qemu
@@ -97,3 +99,11 @@ def bios_stick():
 def uefi_stick():
     with booted("uefi-stick", menu_without_wait(media.usb), "uefi", "virtio", 2, 512) as m:
         check(m, r"GRUB 2\S* \(Multiboot 2, UEFI boot services\)")
+
+
+@case("Bochs (ryzen) and its BIOS, the ISO: one CPU, 512 MiB, and a guest that uses its CPU")
+def bochs():
+    with harness.booted("bootways-bochs", emulator="bochs", cpus=1, memory=512) as m:
+        assert re.search(r"booted by GRUB 2\S* \(Multiboot 2\)", m.ok("xl dmesg"))
+        before = m.domains()["debian"]["time"]
+        m.until(lambda: m.domains()["debian"]["time"] > before + 1, 60, "a second of the guest's CPU time")
