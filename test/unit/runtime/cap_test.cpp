@@ -93,7 +93,7 @@ TEST_CASE("a kernel that refuses at any moment costs nothing") {
         w.machine.fail_after = calls;
         {
             std::vector<cap::Cap<cap::Frame>> frames;
-            for (int n = 0; n < 8; ++n)
+            for (unsigned n = 0; n < 8; ++n)
                 if (auto made = w.memory.create<cap::Frame>(12 + n % 3)) frames.push_back(std::move(*made));
         }
         CHECK(w.memory.free_bytes() == kAllBytes);

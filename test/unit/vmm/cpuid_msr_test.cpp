@@ -59,7 +59,8 @@ TEST_CASE("cpuid: what is not emulated is hidden") {
     CHECK((p.lookup(1, 0, d).ecx & (1u << 27)) != 0);
     CHECK((p.lookup(1, 0, {0, 0, 1, kLapicBase}).edx & (1u << 9)) == 0);
     const CpuidResult ext = p.lookup(0x80000001, 0, kCpu2);
-    for (const unsigned bit : {2, 3, 9, 10, 12, 13, 22, 23, 24, 28, 29}) CHECK((ext.ecx & (1u << bit)) == 0);
+    for (const unsigned bit : {2u, 3u, 9u, 10u, 12u, 13u, 22u, 23u, 24u, 28u, 29u})
+        CHECK((ext.ecx & (1u << bit)) == 0);
     CHECK(p.lookup(0x80000007, 0, kCpu2) == CpuidResult{0, 0, 0, 0x100});
     for (const uint32_t leaf : {2u, 4u, 5u, 6u, 0xau}) CHECK(p.lookup(leaf, 0, kCpu2) == CpuidResult{});
     CHECK(p.lookup(0, 0, kCpu2).eax == 0xd);
