@@ -2,12 +2,14 @@
 """`./bulkhead test`: unit tests (every test() of the build), then system tests (test/system/test_*.py); each case is counted."""
 import collections
 import concurrent.futures
+import contextlib
 import importlib.util
 import inspect
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +72,38 @@ def main(names):
     return report.close()
 
 
+_stopping = threading.Event()
+
+
+def _side_by_side(jobs, function, tasks):
+    """function(*task) for each task, on `jobs` threads. Whatever ends this early, a signal above all, ends the programs that the
+    threads wait for, so that they unwind and leave nothing behind."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(function, *task) for task in tasks]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            _stopping.set()
+            for future in futures:
+                future.cancel()
+            while concurrent.futures.wait(futures, 0.2).not_done:
+                _kill_children()
+            raise
+
+
+def _kill_children():
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # the thread, or the child, has just ended
+            for child in (task / "children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+
+
+def _go_on():
+    if _stopping.is_set():
+        raise concurrent.futures.CancelledError
+
+
 def _selected(name, filters):
     return not filters or any(f in name for f in filters)
 
@@ -90,10 +124,12 @@ def _unit(report, filters):
         return
     # After the build, because ninja may have configured anew.
     tests = json.loads(run(["meson", "introspect", "--tests", BUILD], "listing the unit tests"))
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for cases in pool.map(lambda test: _run_unit(test, filters), tests):
-            for case in cases:
-                report.add(case)
+    _side_by_side(os.cpu_count() or 1, _report_unit, [(report, test, filters) for test in tests])
+
+
+def _report_unit(report, test, filters):
+    for case in _run_unit(test, filters):
+        report.add(case)
 
 
 def _run_unit(test, filters):
@@ -191,12 +227,9 @@ def _system(report, filters):
         if wanted:
             plans.append((path.stem, module, wanted))
     jobs = int(os.environ.get("BULKHEAD_JOBS", min(2, os.cpu_count() or 1)))
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(_run_module, report, harness, *plan) for plan in plans if not getattr(plan[1], "ALONE", False)]:
-            future.result()
-    for plan in plans:
-        if getattr(plan[1], "ALONE", False):
-            _run_module(report, harness, *plan)
+    alone = [plan for plan in plans if getattr(plan[1], "ALONE", False)]
+    _side_by_side(jobs, _run_module, [(report, harness, *plan) for plan in plans if plan not in alone])
+    _side_by_side(1, _run_module, [(report, harness, *plan) for plan in alone])
 
 
 def _load(path):
@@ -223,6 +256,7 @@ def _run_module(report, harness, stem, module, cases):
 def _try_module(harness, stem, log, module, cases):
     """Boots the module's machine once and runs its cases on it, one after the other."""
     results, machine, broken = [], None, None
+    _go_on()
     try:
         if module.MACHINE is not None:
             started = time.monotonic()
@@ -233,6 +267,7 @@ def _try_module(harness, stem, log, module, cases):
                 results.append(Case(f"system/{stem}: boots to the dom0 prompt", False, time.monotonic() - started, _explain(problem)))
                 broken = "its machine did not boot"
         for case in cases:
+            _go_on()
             started = time.monotonic()
             problem = broken
             if not broken:

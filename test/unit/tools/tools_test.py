@@ -5,6 +5,7 @@ import errno
 import io
 import pathlib
 import signal
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -132,6 +133,23 @@ class Driver(unittest.TestCase):
         self.assertEqual(common.run(["cat"], "copying"), "")
         with self.assertRaisesRegex(common.Failure, "no-such-tool.*not installed"):
             common.run(["no-such-tool"], "copying")
+
+
+class SideBySide(unittest.TestCase):
+    def test_an_early_end_takes_the_running_programs_along(self):
+        ended = []
+
+        def sleep():
+            ended.append(subprocess.run(["sleep", "1000"]).returncode)
+
+        def fail():
+            raise KeyboardInterrupt
+
+        self.addCleanup(testing._stopping.clear)
+        with self.assertRaises(KeyboardInterrupt):
+            testing._side_by_side(2, lambda task: task(), [(fail,), (sleep,), (sleep,)])
+        self.assertTrue(all(status == -signal.SIGKILL for status in ended), ended)
+        self.assertTrue(testing._stopping.is_set())
 
 
 class Catch2(unittest.TestCase):
