@@ -51,8 +51,29 @@ struct BootFramebuffer {
     uint32_t width, height, pitch, bits;  // pixels, pixels, bytes a line, bits a pixel; width 0: none
     // Where a colour lies in a pixel, lowest bit and number of bits, as Multiboot 2 describes it (3.6.12).
     uint8_t red_position, red_bits, green_position, green_bits, blue_position, blue_bits;
-    uint8_t reserved[2];
+    uint8_t text;  // 1: a VGA's text mode; width and height are in characters, each two bytes
+    uint8_t reserved;
 };
+
+// What ACPI says of events, power and timers beyond what follows in BootInfo; 0 where it says nothing. Ports
+// are I/O ports.
+struct BootAcpi {
+    uint32_t pm1a_event,
+        pm1_event_bytes;  // FADT: status registers in the first half, enable registers in the second
+    uint32_t smi_command, acpi_enable;  // to be written to the port to leave legacy mode
+    uint32_t sci_gsi,
+        sci_flags;  // where the SCI arrives (MADT overrides applied), IrqFlags; meaningful with pm1a_event
+    uint32_t pm_timer, pm_timer_bits;  // 24 or 32 bits that count at 3.579545 MHz
+    uint64_t hpet;                     // physical address of the first event timer block
+    uint32_t fadt_flags;
+    uint32_t dmar_units, ivrs_units;  // IOMMUs, as the DMAR (Intel) and IVRS (AMD) tables list them
+    uint32_t reserved;
+    uint64_t intel_rcba;  // physical address of an Intel chipset's register block (RCBA), to 9 series
+};
+inline constexpr uint64_t kRcbaControlPage =
+    0x3000;  // the page of RCBA that holds General Control and Status
+inline constexpr uint32_t kFadtPowerButtonIsDevice =
+    1 << 4;  // fadt_flags: no fixed power button, AML describes one
 
 struct BootInfo {
     uint64_t magic;
@@ -68,14 +89,16 @@ struct BootInfo {
     BootIoApic ioapic[8];
     BootIrqOverride irq_override[32];
     BootFramebuffer framebuffer;
+    BootAcpi acpi;
     BootModule module[16];
     MemoryRange range[512];
     char options[1024];  // kernel command line
     char loader[64];     // who booted us
 };
 
-// ---- what the root task finds ----------------------------------------------------------------------------
-// Slots of the root CNode (2^kRootCNodeBits slots).
+// ---- what the root task finds
+// --------------------------------------------------------------------------------------------- Slots of the
+// root CNode (2^kRootCNodeBits slots).
 inline constexpr unsigned kRootCNodeBits = 14;
 namespace root {
 inline constexpr uint32_t kCNode = 1, kVSpace = 2, kThread = 3, kSchedContext = 4, kIpcBuffer = 5, kLog = 6;

@@ -17,10 +17,9 @@ namespace bulkhead::abi {
 
 inline constexpr int64_t kSyscallBase = -0x10000;
 
-// clang-format off
 enum class Call : uint32_t {
-    Null = 0,          // ()
-    Yield = 1,         // ()
+    Null = 0,   // ()
+    Yield = 1,  // ()
 
     // IPC. tag = MessageTag; words 0–3 in RDX R10 R8 R9, further ones and capabilities in the IPC buffer.
     IpcCall = 2,       // (endpoint, tag, w0..w3)                      -> RSI tag, w0..w3
@@ -29,61 +28,80 @@ enum class Call : uint32_t {
     IpcReply = 5,      // (-, tag, w0..w3; R12 reply)
     Signal = 6,        // (notification)
     Wait = 7,          // (notification, deadline)                     -> r0 bits (cleared)
-    VcpuRun = 8,       // (vcpu, deadline)                             -> exit in the state page; r0 exit reason
+    VcpuRun = 8,  // (vcpu, deadline)                             -> exit in the state page; r0 exit reason
 
     // Capabilities
-    CapCopy = 16,      // (dst, src, rights)                           child of src
-    CapMint = 17,      // (dst, src, rights, badge)                    Endpoint, Notification: badge; child of src
-    CapMove = 18,      // (dst, src)                                   keeps its place in the tree
+    CapCopy = 16,  // (dst, src, rights)                           child of src
+    CapMint = 17,  // (dst, src, rights, badge)                    Endpoint, Notification: badge; child of src
+    CapMove = 18,  // (dst, src)                                   keeps its place in the tree
     CapDelete = 19,    // (slot)                                       children go to its parent
     CapRevoke = 20,    // (slot)                                       deletes all descendants; preemptible
-    CapIdentify = 21,  // (slot)                                       -> r0 type | rights<<8 | size_bits<<16 | mapped<<24, r1 badge, r2 object id
-    Retype = 22,       // (untyped, type, size, dst, count)            `count` objects into consecutive slots; preemptible
-    FrameMint = 23,    // (dst, src, rights, offset, size_bits)        narrower range, naturally aligned; child of src
+    CapIdentify = 21,  // (slot)                                       -> r0 type | rights<<8 | size_bits<<16
+                       // | mapped<<24, r1 badge, r2 object id
+    Retype = 22,       // (untyped, type, size, dst, count)            `count` objects into consecutive slots;
+                       // preemptible
+    FrameMint =
+        23,  // (dst, src, rights, offset, size_bits)        narrower range, naturally aligned; child of src
     IoPortMint = 24,   // (dst, src, first, count)                     narrower range; child of src
-    UntypedInfo = 25,  // (untyped)                                    -> r0 size_bits, r1 free bytes, r2 device?, r3 physical address (device Untyped only, else 0)
+    UntypedInfo = 25,  // (untyped)                                    -> r0 size_bits, r1 free bytes, r2
+                       // device?, r3 physical address (device Untyped only, else 0)
 
     // Address spaces
-    TableMap = 32,     // (root, table, address)                       puts a lower PageTable where `address` needs it
-    FrameMap = 33,     // (root, frame, address, flags, count)         `count` consecutive slots of equal size to consecutive addresses -> r0 done (NoPageTable: r0 missing level, r1 done)
-    Unmap = 34,        // (frame or table, count)                      -> r0 done
+    TableMap =
+        32,  // (root, table, address)                       puts a lower PageTable where `address` needs it
+    FrameMap = 33,  // (root, frame, address, flags, count)         `count` consecutive slots of equal size to
+                    // consecutive addresses -> r0 done (NoPageTable: r0 missing level, r1 done)
+    Unmap = 34,     // (frame or table, count)                      -> r0 done
 
     // Threads and scheduling
     ThreadSet = 48,      // (thread, ThreadSlot, capability or 0)      0 clears
     ThreadStart = 49,    // (thread, rip, rsp, rdi, rsi, fs_base)      sets registers and makes it runnable
-    ThreadSuspend = 50,  // (thread)                                   stops it, wherever it runs; a wait ends with Aborted when resumed
+    ThreadSuspend = 50,  // (thread)                                   stops it, wherever it runs; a wait ends
+                         // with Aborted when resumed
     ThreadResume = 51,   // (thread)
-    ThreadRead = 52,     // (thread)                                   registers -> caller's IPC buffer (ThreadRegisters)
-    ThreadUpcall = 53,   // (thread, upcall_rip, fixup_start, fixup_end, fixup_landing)   0s: none
-    ThreadExit = 54,     // (word_address)                             ends the caller: the kernel stores 0 to *word_address (u32, if not 0) and signals
-                         //                                            the notification in argument 1 (if not 0), then suspends it for good
-    SchedConfigure = 55, // (control, context, cpu, priority, weight, packed budget) see sched_budget
-    SchedRead = 56,      // (context)                                  -> r0 consumed TSC ticks, r1 cpu | priority<<8 | weight<<16 | paused<<32
-    SchedPause = 57,     // (context, paused)                          no thread of a paused context runs; needs kWrite
+    ThreadRead =
+        52,  // (thread)                                   registers -> caller's IPC buffer (ThreadRegisters)
+    ThreadUpcall = 53,  // (thread, upcall_rip, fixup_start, fixup_end, fixup_landing)   0s: none
+    ThreadExit = 54,    // (word_address)                             ends the caller: the kernel stores 0 to
+                        // *word_address (u32, if not 0) and signals
+    //                                            the notification in argument 1 (if not 0),
+    //                                            then suspends it for good
+    SchedConfigure = 55,  // (control, context, cpu, priority, weight, packed budget) see sched_budget
+    SchedRead = 56,       // (context)                                  -> r0 consumed TSC ticks, r1 cpu |
+                          // priority<<8 | weight<<16 | paused<<32
+    SchedPause =
+        57,  // (context, paused)                          no thread of a paused context runs; needs kWrite
 
     // Virtual CPUs
-    VcpuSet = 64,      // (vcpu, VcpuSlot, capability or 0)
+    VcpuSet = 64,  // (vcpu, VcpuSlot, capability or 0)
 
     // Interrupts, ports
-    IrqClaim = 72,     // (control, gsi, IrqFlags, dst)                an IrqHandler; Busy when claimed
-    IrqBind = 73,      // (handler, notification or 0)                 its badge is signalled
-    IrqAck = 74,       // (handler)                                    unmask again
-    PortIn = 75,       // (ioport, port, bytes)                        -> r0
-    PortOut = 76,      // (ioport, port, bytes, value)
+    IrqClaim = 72,  // (control, gsi, IrqFlags, dst)                an IrqHandler; Busy when claimed
+    IrqBind = 73,   // (handler, notification or 0)                 its badge is signalled
+    IrqAck = 74,    // (handler)                                    unmask again
+    PortIn = 75,    // (ioport, port, bytes)                        -> r0
+    PortOut = 76,   // (ioport, port, bytes, value)
 
     // Accounting and log
     TagSet = 80,       // (control, capability, tag)                   CNode, Thread, SchedContext, Vcpu
-    InspectCaps = 81,  // (inspect, cursor0, cursor1)                  -> r0 entries in the IPC buffer, r1 r2 next cursor (0,0: end), r3 epoch
-    InspectCounts = 82,// (inspect)                                    -> IPC buffer: u64 count[kObjectTypes], then u64 bytes of kernel memory in use per type
-    LogWrite = 83,     // (log, bytes)                                 text from the IPC buffer
-    LogRead = 84,      // (log, cursor)                                -> r0 bytes in the IPC buffer, r1 next cursor
-    LogControl = 85,   // (log, LogFlags)
-    DebugCounters = 86,// (inspect, reset)                             -> r0 CR3 writes, r1 WRMSR, r2 IPIs, r3 TLB flushes since the last reset, this CPU
+    InspectCaps = 81,  // (inspect, cursor0, cursor1)                  -> r0 entries in the IPC buffer, r1 r2
+                       // next cursor (0,0: end), r3 epoch
+    InspectCounts = 82,  // (inspect)                                    -> IPC buffer: u64
+                         // count[kObjectTypes], then u64 bytes of kernel memory in use per type
+    LogWrite = 83,       // (log, bytes)                                 text from the IPC buffer
+    LogRead =
+        84,  // (log, cursor)                                -> r0 bytes in the IPC buffer, r1 next cursor
+    LogControl = 85,     // (log, LogFlags)
+    DebugCounters = 86,  // (inspect, reset)                             -> r0 CR3 writes, r1 WRMSR, r2 IPIs,
+                         // r3 TLB flushes since the last reset, this CPU
+    MachineReset = 87,  // (ioport)                                     IoPort that covers 0xcf9, whose holder
+                        // could reset the machine anyway
 };
-// clang-format on
+inline constexpr uint16_t kResetControlPort = 0xcf9;
 inline constexpr uint32_t kCallLimit = 96;
 
-// ---- IPC -------------------------------------------------------------------------------------------------
+// ---- IPC
+// ----------------------------------------------------------------------------------------------------------
 // tag: label in bits 63..16, capabilities in 15..8 (at most 4), words in 7..0 (at most kMessageWords).
 inline constexpr unsigned kMessageWords = 64;
 inline constexpr unsigned kRegisterWords = 4;
@@ -130,7 +148,8 @@ struct ThreadRegisters {
 };
 static_assert(sizeof(ThreadRegisters) == 24 * 8);
 
-// ---- slots inside objects --------------------------------------------------------------------------------
+// ---- slots inside objects
+// -------------------------------------------------------------------------------------------
 enum class ThreadSlot : uint8_t {
     CSpace = 0,
     VSpace = 1,
@@ -143,7 +162,8 @@ inline constexpr unsigned kThreadSlots = 6;
 enum class VcpuSlot : uint8_t { StatePage = 0, GuestRoot = 1, BoundNotification = 2 };
 inline constexpr unsigned kVcpuSlots = 3;
 
-// ---- retype ----------------------------------------------------------------------------------------------
+// ---- retype
+// -----------------------------------------------------------------------------------------------------------
 // `size`: Untyped: size in bits, 12..47. Frame: 12..21 or 30; sizes between 4 KiB and 2 MiB are mapped as a
 // naturally aligned run of 4 KiB entries of one leaf table, by one capability. CNode: log2 of slots (1..18).
 // PageTable: kind | level << 8. Others: 0.
@@ -170,7 +190,8 @@ inline constexpr uint32_t kWeightDefault = 256;  // as Xen's credit scheduler; 1
 enum IrqFlags : uint32_t { kIrqEdge = 0, kIrqLevel = 1, kIrqLow = 2 };
 enum LogFlags : uint32_t { kLogUartOff = 1, kLogUartOn = 2, kLogClear = 4 };
 
-// ---- inspection ------------------------------------------------------------------------------------------
+// ---- inspection
+// ---------------------------------------------------------------------------------------------------------
 struct CapEntry {
     uint64_t domain_tag;  // of the object that contains the slot
     uint64_t container;   // object id of the CNode, Thread or Vcpu that contains the slot

@@ -150,17 +150,35 @@ bool read_s5(const Bytes& aml, BootInfo& info) {
     return false;
 }
 
+constexpr uint8_t kIoSpace = 1;
+
+// A register block of the FADT: the 32-bit field, or the generic address that replaces it where it exists and
+// is an I/O port. 0: none, or not in I/O space.
+uint32_t io_block(const Bytes& fadt, size_t field, size_t generic) {
+    uint64_t port = fadt.read<uint32_t>(field);
+    if (fadt.read<uint8_t>(generic) == kIoSpace && fadt.read<uint64_t>(generic + 4) != 0)
+        port = fadt.read<uint64_t>(generic + 4);
+    return port <= 0xffff ? static_cast<uint32_t>(port) : 0;
+}
+
+// Events, legacy mode and the power-management timer.
+void read_fadt_events(const Bytes& fadt, abi::BootAcpi& acpi) {
+    constexpr uint32_t kTimerIs32Bits = 1 << 8;
+    acpi.fadt_flags = fadt.read<uint32_t>(112);
+    const uint32_t event_bytes = fadt.read<uint8_t>(88);
+    acpi.pm1a_event = event_bytes == 4 || event_bytes == 8 ? io_block(fadt, 56, 148) : 0;
+    acpi.pm1_event_bytes = acpi.pm1a_event != 0 ? event_bytes : 0;
+    const uint32_t smi_command = fadt.read<uint32_t>(48);
+    acpi.smi_command = smi_command <= 0xffff ? smi_command : 0;
+    acpi.acpi_enable = fadt.read<uint8_t>(52);
+    acpi.pm_timer = fadt.read<uint8_t>(91) == 4 ? io_block(fadt, 76, 208) : 0;
+    acpi.pm_timer_bits = acpi.pm_timer == 0 ? 0 : (acpi.fadt_flags & kTimerIs32Bits) != 0 ? 32 : 24;
+}
+
 void read_fadt(PhysicalMemory& memory, const Bytes& fadt, BootInfo& info) {
-    constexpr uint8_t kIoSpace = 1;
-    info.pm1a_control = fadt.read<uint32_t>(64);
-    info.pm1b_control = fadt.read<uint32_t>(68);
-    // The extended blocks win where they exist and are I/O ports.
-    if (fadt.read<uint8_t>(172) == kIoSpace && fadt.read<uint64_t>(176) != 0)
-        info.pm1a_control = fadt.read<uint64_t>(176);
-    if (fadt.read<uint8_t>(184) == kIoSpace && fadt.read<uint64_t>(188) != 0)
-        info.pm1b_control = fadt.read<uint64_t>(188);
-    if (info.pm1a_control > 0xffff) info.pm1a_control = 0;
-    if (info.pm1b_control > 0xffff) info.pm1b_control = 0;
+    info.pm1a_control = io_block(fadt, 64, 172);
+    info.pm1b_control = io_block(fadt, 68, 184);
+    read_fadt_events(fadt, info.acpi);
     const bool reset_supported = (fadt.read<uint32_t>(112) & (1 << 10)) != 0;
     if (reset_supported && fadt.read<uint8_t>(116) == kIoSpace && fadt.read<uint64_t>(120) <= 0xffff) {
         info.reset_register = fadt.read<uint64_t>(120);
@@ -170,6 +188,54 @@ void read_fadt(PhysicalMemory& memory, const Bytes& fadt, BootInfo& info) {
     if (dsdt == 0) dsdt = fadt.read<uint32_t>(40);
     const Bytes aml = load_table(memory, dsdt);
     if (aml) read_s5(aml, info);
+}
+
+// The System Control Interrupt is level, active low, also as an ISA interrupt (5.2.9); an override says
+// otherwise only where it does not say "as the bus has it" (5.2.12.5).
+void read_sci(const Bytes& fadt, const Bytes& madt, abi::BootAcpi& acpi) {
+    const uint32_t source = fadt.read<uint16_t>(46);
+    acpi.sci_gsi = source;
+    acpi.sci_flags = abi::kIrqLevel | abi::kIrqLow;
+    for (size_t at = 44; madt.has(at, 2);) {
+        const uint8_t type = madt.read<uint8_t>(at), length = madt.read<uint8_t>(at + 1);
+        if (length < 2 || !madt.has(at, length)) break;
+        if (type == 2 && length >= 10 && madt.read<uint8_t>(at + 3) == source) {
+            const uint16_t mps = madt.read<uint16_t>(at + 8);
+            acpi.sci_gsi = madt.read<uint32_t>(at + 4);
+            acpi.sci_flags = ((mps & 3) == 1 ? 0u : uint32_t{abi::kIrqLow}) |
+                             ((mps >> 2 & 3) == 1 ? 0u : uint32_t{abi::kIrqLevel});
+        }
+        at += length;
+    }
+}
+
+// -- What is only reported or offered to user level: IOMMUs, the HPET
+
+// How many structures of a type follow the header, which is as long in both tables. `wide`: types are 16 bits
+// (DMAR), not 8 (IVRS).
+uint32_t count_structures(const Bytes& table, bool wide, uint16_t wanted) {
+    uint32_t count = 0;
+    for (size_t at = 48; table.has(at, 4);) {
+        const uint16_t type = wide ? table.read<uint16_t>(at) : table.read<uint8_t>(at),
+                       length = table.read<uint16_t>(at + 2);
+        if (length < 4 || !table.has(at, length)) break;
+        count += type == wanted;
+        at += length;
+    }
+    return count;
+}
+
+void read_extras(PhysicalMemory& memory, const Bytes& root, size_t entry_bytes, abi::BootAcpi& acpi) {
+    constexpr uint8_t kMemorySpace = 0;
+    // DRHD is type 0 (VT-d specification 8.2); an AMD IOMMU has an IVHD of type 0x10, and newer ones of type
+    // 0x11 and 0x40 for the same unit (AMD IOMMU specification 5.2.2).
+    if (const Bytes dmar = find_table(memory, root, entry_bytes, "DMAR"))
+        acpi.dmar_units = count_structures(dmar, true, 0);
+    if (const Bytes ivrs = find_table(memory, root, entry_bytes, "IVRS"))
+        acpi.ivrs_units = count_structures(ivrs, false, 0x10);
+    const Bytes hpet = find_table(memory, root, entry_bytes, "HPET");
+    if (hpet && hpet.read<uint8_t>(40) == kMemorySpace && hpet.read<uint64_t>(44) % abi::kPageSize == 0)
+        acpi.hpet = hpet.read<uint64_t>(44);
 }
 
 bool valid_rsdp(PhysicalMemory& memory, uint64_t physical) {
@@ -211,6 +277,7 @@ uint64_t find_rsdp(PhysicalMemory& memory) {
 AcpiResult parse_acpi(PhysicalMemory& memory, uint64_t rsdp_address, uint32_t boot_apic_id, BootInfo& info) {
     info.rsdp = rsdp_address;
     info.ioapics = info.overrides = 0;
+    info.acpi = {};
     if (rsdp_address == 0) return AcpiResult::NoRsdp;
     if (!valid_rsdp(memory, rsdp_address)) return AcpiResult::BadRsdp;
     const Bytes first{memory.map(rsdp_address, 20), 20};
@@ -233,8 +300,10 @@ AcpiResult parse_acpi(PhysicalMemory& memory, uint64_t rsdp_address, uint32_t bo
     const Bytes fadt = find_table(memory, root, entry_bytes, "FACP");
     if (fadt) read_fadt(memory, fadt, info);
     const Bytes madt = find_table(memory, root, entry_bytes, "APIC");
+    read_extras(memory, root, entry_bytes, info.acpi);
     if (!madt) return AcpiResult::NoMadt;
     read_madt(madt, boot_apic_id, info);
+    if (fadt) read_sci(fadt, madt, info.acpi);
     return info.ioapics != 0 ? AcpiResult::Ok : AcpiResult::BadMadt;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what the kernel needs from ACPI tables into BootInfo: CPUs, I/O APICs and overrides (MADT), reset
-// register and PM1 control blocks (FADT), the S5 sleep types (found in the DSDT without an AML interpreter).
-// Runs in boot code that is discarded, on tables that firmware wrote: every access is checked against the
-// table's length, every table against its checksum.
+// register, PM1 blocks, SCI and timer (FADT), the S5 sleep types (found in the DSDT without an AML
+// interpreter), the HPET, how many IOMMUs there are. Runs in boot code that is discarded, on tables that
+// firmware wrote: every access is checked against the table's length, every table against its checksum.
 #pragma once
 
 #include <stddef.h>

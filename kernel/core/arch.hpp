@@ -112,6 +112,7 @@ void port_out(uint16_t port, unsigned bytes, uint64_t value);
 void uart_write(const char* text, size_t bytes);
 void uart_enable(bool on);
 [[noreturn]] void panic(const char* what);
+void reset_machine();  // or stops it for good, if the operator wants that ("noreboot"); does not return
 
 struct Counters {
     uint64_t cr3, wrmsr, ipi, tlb;

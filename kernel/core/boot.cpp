@@ -119,23 +119,59 @@ uint64_t add_largest(Visit&& visit, bool device, uint32_t limit) {
     return left_out;
 }
 
-// Interrupt controllers stay the kernel's: a domain that could write them could reset CPUs.
-uint64_t next_controller(uint64_t from, uint64_t end) {
-    uint64_t at = info->lapic_base >= from && info->lapic_base < end ? info->lapic_base : end;
-    for (uint32_t i = 0; i < info->ioapics && i < 8; ++i) {
-        const uint64_t page = info->ioapic[i].address & ~(abi::kPageSize - 1);
-        if (page >= from && page < at) at = page;
-    }
-    return at;
+// What is left out of the device memory below: interrupt controllers, which stay the kernel's (a domain that
+// could write them could reset CPUs), and devices that get Untypeds of exactly their size.
+struct Range {
+    uint64_t base, end;
+};
+constexpr unsigned kMaxHoles = 1 + 8 + 3;
+Range holes[kMaxHoles];
+unsigned hole_count;
+
+bool overlaps(const Range& a, uint64_t base, uint64_t end) {
+    return a.base < end && base < a.end;
 }
 
 template <typename F>
 void each_device_range(uint64_t base, uint64_t end, F&& f) {
     while (base < end) {
-        const uint64_t stop = next_controller(base, end);
-        if (stop > base) f(base, stop);
-        base = stop + abi::kPageSize;
+        Range next{end, end};
+        for (unsigned i = 0; i < hole_count; ++i)
+            if (holes[i].end > base && holes[i].base < next.base) next = holes[i];
+        if (next.base > base) f(base, next.base);
+        base = next.end;
     }
+}
+
+// A device that boot code found where the memory map may say "reserved" or nothing at all. Refused if any of
+// it is memory, an interrupt controller, or below 1 MiB outside of the VGA window.
+void add_device(uint64_t base, uint64_t bytes) {
+    constexpr Range kVga{0xa0000, 0xc0000};
+    constexpr uint64_t kTop = uint64_t{1} << 52;
+    if (bytes == 0 || base >= kTop || bytes > kTop - base) return;
+    const Range device{base & ~(abi::kPageSize - 1), page_up(base + bytes)};
+    if (device.base < kLowMemoryEnd && (device.base < kVga.base || device.end > kVga.end)) return;
+    for (unsigned i = 0; i < hole_count; ++i)
+        if (overlaps(holes[i], device.base, device.end)) return;
+    for (uint32_t i = 0; i < info->ranges; ++i) {
+        const MemoryRange& r = info->range[i];
+        if (r.type != MemoryType::Reserved && r.type != MemoryType::Mmio &&
+            overlaps(device, r.base, r.base + r.size))
+            return;
+    }
+    holes[hole_count++] = device;
+    each_piece(device.base, device.end,
+               [](uint64_t at, unsigned bits) { (void)add_untyped(at, bits, true, 0); });
+}
+
+void add_controllers() {
+    const auto keep = [](uint64_t address) {
+        const uint64_t page = address & ~(abi::kPageSize - 1);
+        holes[hole_count++] = {page, page + abi::kPageSize};
+    };
+    hole_count = 0;
+    keep(info->lapic_base);
+    for (uint32_t i = 0; i < info->ioapics && i < 8; ++i) keep(info->ioapic[i].address);
 }
 
 // MMIO: what firmware says is MMIO, and below 4 GiB also what it says nothing about.
@@ -347,6 +383,10 @@ void start(uint64_t rip, uint64_t rsp, uint64_t rdi) {
                        require(add_untyped(base, bits, true, i + 1), "There are too many boot modules.");
                    });
     }
+    add_controllers();
+    add_device(info->framebuffer.base, uint64_t{info->framebuffer.pitch} * info->framebuffer.height);
+    if (info->acpi.hpet != 0) add_device(info->acpi.hpet, abi::kPageSize);
+    if (info->acpi.intel_rcba != 0) add_device(info->acpi.intel_rcba + abi::kRcbaControlPage, abi::kPageSize);
     add_largest([](auto&& f) { each_device_range(f); }, true, kMaxUntypeds / 2);
     const uint64_t left_out = add_largest([](auto&& f) { each_free_range(f); }, false, kMaxUntypeds);
     if (left_out != 0)

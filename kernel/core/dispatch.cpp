@@ -64,6 +64,7 @@ struct Table {
         set(Call::LogRead, sys_log_read);
         set(Call::LogControl, sys_log_control);
         set(Call::DebugCounters, sys_debug_counters);
+        set(Call::MachineReset, sys_machine_reset);
     }
     constexpr void set(Call call, Handler h) { handler[static_cast<size_t>(call)] = h; }
 };

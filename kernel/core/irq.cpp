@@ -99,6 +99,16 @@ Status check_port(const Thread& t, const UserContext& u) {
 
 }  // namespace
 
+// All ways of resetting in one place, beside the panic that uses them too. The port is what says who may.
+Status sys_machine_reset(Cpu&, Thread& t, UserContext& u) {
+    const auto slot = lookup(t, CapAddr{u.rdi}, ObjectType::IoPort, rights::kControl);
+    if (!slot) return slot.status();
+    const uint64_t first = slot->object & 0xffff, count = slot->object >> 16;
+    if (first > abi::kResetControlPort || abi::kResetControlPort - first >= count) return Status::BadArgument;
+    arch::reset_machine();
+    return Status::Ok;
+}
+
 Status sys_port_in(Cpu&, Thread& t, UserContext& u) {
     if (const Status status = check_port(t, u); status != Status::Ok) return status;
     u.rdx = arch::port_in(static_cast<uint16_t>(u.rsi), static_cast<unsigned>(u.rdx));

@@ -260,6 +260,7 @@ BULKHEAD_HANDLER(sys_log_write);
 BULKHEAD_HANDLER(sys_log_read);
 BULKHEAD_HANDLER(sys_log_control);
 BULKHEAD_HANDLER(sys_debug_counters);
+BULKHEAD_HANDLER(sys_machine_reset);
 #undef BULKHEAD_HANDLER
 
 }  // namespace bulkhead::core

@@ -2,6 +2,7 @@
 // The order of boot on the first CPU. Everything in kernel/init and boot/ is unmapped when the root task
 // starts.
 #include "boot/acpi/acpi.hpp"
+#include "boot/options/flag.hpp"
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/descriptor.hpp"
 #include "kernel/arch/x86_64/ioapic.hpp"
@@ -9,9 +10,11 @@
 #include "kernel/arch/x86_64/local.hpp"
 #include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/print.hpp"
+#include "kernel/arch/x86_64/reset.hpp"
 #include "kernel/arch/x86_64/start.hpp"
 #include "kernel/arch/x86_64/svm/svm.hpp"
 #include "kernel/core/boot.hpp"
+#include "kernel/init/chipset.hpp"
 #include "kernel/init/clock.hpp"
 #include "kernel/init/early_memory.hpp"
 #include "kernel/init/identity_memory.hpp"
@@ -19,6 +22,7 @@
 #include "kernel/init/paging.hpp"
 #include "kernel/init/root_task.hpp"
 #include "kernel/init/smp.hpp"
+#include "kernel/init/text_screen.hpp"
 
 namespace bulkhead::init {
 namespace {
@@ -96,6 +100,14 @@ void describe_machine(uint64_t tsc_khz, uint64_t boot_tsc) {
     machine.fault_gsi_limit = arch::ioapic::gsi_limit();
 }
 
+void plan_reset() {
+    arch::ResetPlan& plan = arch::reset_plan;
+    plan.acpi_port = static_cast<uint16_t>(boot_info.reset_register);
+    plan.acpi_value = static_cast<uint8_t>(boot_info.reset_value);
+    plan.never = boot::option_flag(boot_info.options, "noreboot");
+    plan.known = true;
+}
+
 // The loader's code, tables and BootInfo are not needed any more: copied, or replaced.
 void take_loader_memory() {
     for (uint32_t i = 0; i < boot_info.ranges; ++i)
@@ -132,6 +144,9 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     const auto* boot_pd = reinterpret_cast<const uint64_t*>(boot_high[510] & arch::pte::kAddress);
     arch::kernel_memory.image_physical = boot_pd[K_LOAD_ADDRESS >> 21] & ~uint64_t{0x1fffff};
     read_boot_info(kind, pointer);
+    find_chipset(boot_info);
+    IdentityMemory low_memory;
+    find_text_screen(low_memory, boot_info);
 
     static EarlyMemory memory{boot_info};
     if (arch::features.svm) arch::svm::setup();
@@ -153,6 +168,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     name_unused_microcode();
 
     describe_machine(tsc_khz, boot_tsc);
+    plan_reset();
     core::boot::setup(machine);
     load_root_task(boot_info, random_word());
     arch::enter_root_task();

@@ -243,6 +243,10 @@ inline Result log_read(CapAddr log, uint64_t cursor) {
 inline Status log_control(CapAddr log, uint32_t flags) {
     return call(abi::Call::LogControl, log.raw, flags).status;
 }
+// Does not return if the IoPort covers abi::kResetControlPort.
+inline Status machine_reset(CapAddr ioport) {
+    return call(abi::Call::MachineReset, ioport.raw).status;
+}
 inline Result debug_counters(CapAddr inspect, bool reset) {
     return call(abi::Call::DebugCounters, inspect.raw, reset);
 }

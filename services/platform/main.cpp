@@ -1,122 +1,122 @@
 // SPDX-License-Identifier: Apache-2.0
-// The platform stub domain: power-off, reset, wall clock.
+// The platform stub domain: power-off, reset, wall clock, power button, watchdog.
+#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
 
+#include "boot/options/flag.hpp"
 #include "lib/cap/environment.hpp"
-#include "lib/ring/listener.hpp"
-#include "lib/ring/message.hpp"
-#include "schema/platform.capnp.h"
-#include "services/platform/rtc.hpp"
+#include "services/platform/power_button.hpp"
+#include "services/platform/service.hpp"
+#include "services/platform/tco_watchdog.hpp"
 
 namespace bulkhead::platform {
 namespace {
 
-using schema::platform::Answer;
-using schema::platform::Request;
+void say(const std::string& text) {
+    cap::log_line("platform: " + text);
+}
 
-constexpr uint64_t kFieldShift =
-    40;  // NamedCap::value of the power and reset ports: first | count << 16 | what to write << 40
-constexpr uint64_t kSleepEnable = 1 << 13;
-constexpr unsigned kSleepTypeShift = 10;  // PM1 control register (ACPI 6.5, 4.8.3.2.1)
-
-class PortCmos final : public Cmos {
+// The power button by its interrupt. An SCI that somebody else holds down would come again for ever: then it
+// stays masked and the button is looked at now and then.
+class ButtonWatch {
   public:
-    explicit PortCmos(cap::CapAddr ports) : ports_{ports} {}
-    uint8_t read(uint8_t index) override {
-        cap::drop(
-            cap::sys::port_out(ports_, 0x70, 1, index | 0x80u));  // bit 7: NMI stays masked while we look
-        return static_cast<uint8_t>(cap::sys::port_in(ports_, 0x71, 1).r0);
+    ButtonWatch(const abi::StartInfo& start, const cap::TscClock& clock, GrantedPorts& ports)
+        : clock_{clock},
+          irq_{cap::find_cap(start, "sci")},
+          button_{ports, {ports.range("event-ports"), ports.range("power-ports"), ports.range("smi-port")}} {}
+
+    void start(ring::Hub& hub) {
+        const std::string problem = button_.start([&] { pause_ms(hub); });
+        if (!problem.empty()) return say("the power button is not watched: " + problem);
+        const auto bit = hub.take_bit();
+        if (!irq_ || !bit) return poll("there is no ACPI interrupt");
+        auto bell = hub.mint(*bit);
+        if (!bell || cap::sys::irq_bind(cap::address(*irq_), bell->address()) != cap::Status::Ok)
+            return poll("the ACPI interrupt cannot be bound");
+        bell_ = std::move(*bell);
+        bits_ = uint64_t{1} << *bit;
+        say("the power button is watched");
     }
+
+    // Call after every turn, with what was signalled in it.
+    bool pressed(uint64_t signals) {
+        const uint64_t now = cap::read_tsc();
+        if (!button_.watched() || !(polls_ ? now >= next_poll_ : signals & bits_)) return false;
+        const bool press = button_.pressed();
+        if (polls_)
+            next_poll_ = now + clock_.ticks_of_us(kPollMs * 1000);
+        else
+            acknowledge(press, now);
+        return press;
+    }
+    uint64_t deadline() const { return polls_ ? next_poll_ : abi::kDeadlineNever; }
 
   private:
-    cap::CapAddr ports_;
-};
+    static constexpr uint64_t kPollMs = 250;
+    static constexpr unsigned kStorm = 200;  // interrupts without a press within a second
 
-class PlatformService final : public ring::Service {
-  public:
-    PlatformService(const abi::StartInfo& start, const cap::TscClock& clock) : start_{start}, clock_{clock} {
-        const abi::NamedCap* ports = cap::find_cap(start, "rtc-ports");
-        if (!ports) return;
-        PortCmos cmos{cap::address(*ports)};
-        tsc_at_start_ = cap::read_tsc();
-        seconds_at_start_ = read_clock(cmos);
+    void acknowledge(bool press, uint64_t now) {
+        if (now - second_began_ > clock_.ticks_of_us(1'000'000)) second_began_ = now, idle_ = 0;
+        if (!press && ++idle_ > kStorm)
+            return poll("the ACPI interrupt comes without a cause that Bulkhead knows");
+        cap::drop(cap::sys::irq_ack(cap::address(*irq_)));
     }
+    void poll(const char* why) {
+        polls_ = true;
+        next_poll_ = 0;
+        say(std::string{"the power button is looked at four times a second: "} + why);
+    }
+    void pause_ms(ring::Hub& hub) { (void)hub.wait(clock_.deadline_in_ms(1)); }
 
-    bool message(ring::Client& client, std::span<const uint64_t> words) override {
-        (void)ring::parse<Request>(client.channel(), words, [&](Request::Reader request) {
-            const uint32_t number = request.getRequest();
-            const bool control = client.badge() & abi::kControlRole;
-            if (request.isTime())
-                time(client, number);
-            else if (!control)
-                fail(client, number, "this channel may only ask for the time");
-            else if (request.isPowerOff())
-                fail(client, number, power_off());
-            else if (request.isReset())
-                fail(client, number, reset());
-            return true;
-        });
-        return true;
-    }
-
-  private:
-    void fail(ring::Client& client, uint32_t number, const char* why) {
-        (void)ring::send<Answer>(client.channel(), 32 + std::strlen(why) / 8, [&](Answer::Builder answer) {
-            answer.setRequest(number);
-            answer.setError(why);
-        });
-    }
-
-    void time(ring::Client& client, uint32_t number) {
-        if (!seconds_at_start_) return fail(client, number, "the machine's real-time clock does not answer");
-        const uint64_t tsc = cap::read_tsc();
-        (void)ring::send<Answer>(client.channel(), 16, [&](Answer::Builder answer) {
-            answer.setRequest(number);
-            auto out = answer.initTime();
-            out.setTsc(tsc);
-            out.setNanosecondsUtc(*seconds_at_start_ * 1'000'000'000 +
-                                  clock_.ns_of_ticks(tsc - tsc_at_start_));
-        });
-    }
-
-    // Both return only when it did not work.
-    const char* power_off() {
-        const abi::NamedCap* ports = cap::find_cap(start_, "power-ports");
-        if (!ports) return "the firmware offers no ACPI power-off";
-        const auto port = static_cast<uint16_t>(ports->value & 0xffff);
-        const uint64_t type = ports->value >> kFieldShift & 7;
-        cap::drop(cap::sys::port_out(cap::address(*ports), port, 2, type << kSleepTypeShift | kSleepEnable));
-        return "the machine ignored ACPI power-off";
-    }
-    const char* reset() {
-        const abi::NamedCap* ports = cap::find_cap(start_, "reset-ports");
-        if (!ports) return "there is no reset register";
-        const auto port = static_cast<uint16_t>(ports->value & 0xffff);
-        cap::drop(cap::sys::port_out(cap::address(*ports), port, 1, ports->value >> kFieldShift & 0xff));
-        return "the machine ignored the reset register";
-    }
-
-    const abi::StartInfo& start_;
     const cap::TscClock& clock_;
-    uint64_t tsc_at_start_ = 0;
-    std::optional<uint64_t> seconds_at_start_;
+    const abi::NamedCap* irq_;
+    PowerButton button_;
+    cap::Cap<cap::Notification> bell_;
+    uint64_t bits_ = 0;
+    bool polls_ = false;
+    uint64_t next_poll_ = 0, second_began_ = 0;
+    unsigned idle_ = 0;
 };
+
+volatile uint32_t* general_control(const abi::StartInfo& start) {
+    constexpr uint64_t kOffset = 0x410;  // in its page
+    const abi::NamedCap* tco = cap::find_cap(start, "tco-ports");
+    return tco && tco->mapped.size ? reinterpret_cast<volatile uint32_t*>(tco->mapped.base + kOffset)
+                                   : nullptr;
+}
+
+bool option(const abi::StartInfo& start, const char* name) {
+    const abi::NamedCap* info = cap::find_cap(start, "boot-info");
+    return info &&
+           boot::option_flag(reinterpret_cast<const abi::BootInfo*>(info->mapped.base)->options, name);
+}
 
 int serve(const abi::StartInfo& start) {
     static cap::Environment env{start};
     const abi::NamedCap* accept = cap::find_cap(start, "accept-platform");
     auto hub = ring::Hub::create(env);
-    if (!accept || !hub)
-        return cap::log_line("platform: the manifest grants no 'accept-platform', or memory is too small"), 1;
-    PlatformService service{start, env.clock};
+    if (!accept || !hub) return say("the manifest grants no 'accept-platform', or memory is too small"), 1;
+    GrantedPorts ports{start};
+    TcoWatchdog watchdog{ports, ports.range("tco-ports"), ports.range("pci-ports"), general_control(start)};
+    if (option(start, "watchdog")) {
+        const std::string problem = watchdog.start();
+        say(problem.empty() ? "watchdog: the TCO timer resets the machine " +
+                                  std::to_string(TcoWatchdog::kResetMs / 1000) + " s after it hangs"
+                            : "watchdog: " + problem);
+    }
+    PlatformService service{start, env.clock, ports};
     ring::Listener listener{*hub, cap::address(*accept), service, {.max_clients = 16}};
+    service.set_listener(listener);
+    ButtonWatch button{start, env.clock, ports};
+    button.start(*hub);
     for (;;) {
-        const cap::Status status = listener.turn(abi::kDeadlineNever);
+        watchdog.reload();
+        if (button.pressed(service.take_signals())) service.button_pressed();
+        const uint64_t reload =
+            watchdog.running() ? env.clock.deadline_in_ms(TcoWatchdog::kReloadMs) : abi::kDeadlineNever;
+        const cap::Status status = listener.turn(std::min(reload, button.deadline()));
         if (status != cap::Status::Ok && status != cap::Status::Timeout)
-            return cap::log_line(std::string{"platform: cannot receive: "} + cap::describe(status)), 1;
+            return say(std::string{"cannot receive: "} + cap::describe(status)), 1;
     }
 }
 

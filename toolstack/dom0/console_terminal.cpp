@@ -52,6 +52,10 @@ void ConsoleTerminal::on_message(std::span<const std::uint64_t> words) {
             const auto it = answers_.find(m.getResult().getRequest());
             const auto error = m.getResult().getError();
             if (it != answers_.end()) it->second = std::string{error.begin(), error.size()};
+            const auto data = m.getResult().getData();
+            history_.assign(reinterpret_cast<const char*>(data.begin()), data.size());
+            history_next_ = m.getResult().getNext();
+            history_end_ = m.getResult().getEnd();
         }
         return true;
     });
@@ -109,6 +113,29 @@ xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain) {
     if (text.empty()) return {};
     attached_ = false;
     return xl::fail(xl::ErrorKind::NotFound, text + ".");
+}
+
+xl::Result<std::string> ConsoleTerminal::history(std::uint64_t domain) {
+    constexpr std::size_t kMost = 1 << 20;  // a domain that prints faster than this reads has no end
+    const std::uint64_t deadline = loop_.deadline_ms(kAnswerMs);
+    std::string all;
+    for (std::uint64_t offset = 0; all.size() < kMost;) {
+        const std::uint32_t request = next_request_++;
+        auto& answer = answers_[request];
+        const bool sent = link_.send<FromControl>(16, deadline, [&](FromControl::Builder m) {
+            m.initHistory().setRequest(request);
+            m.getHistory().setDomain(domain);
+            m.getHistory().setOffset(offset);
+        });
+        const bool answered = sent && loop_.until(deadline, [&] { return answer.has_value(); });
+        const std::string error = answered ? *answer : "the console service does not answer";
+        answers_.erase(request);
+        if (!error.empty()) return xl::fail(xl::ErrorKind::Other, error + ".");
+        all += history_;
+        offset = history_next_;
+        if (history_end_) break;
+    }
+    return all;
 }
 
 void ConsoleTerminal::forget(std::uint64_t domain) {

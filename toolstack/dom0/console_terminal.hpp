@@ -28,6 +28,9 @@ class ConsoleTerminal final : public xl::Terminal {
     // Whether the attachment ended because the service did: attach again.
     bool interrupted() const { return interrupted_; }
 
+    // What the console keeps of what the domain printed, from the oldest byte on.
+    xl::Result<std::string> history(std::uint64_t domain);
+
     void forget(std::uint64_t domain);
     void rename(std::uint64_t domain, const std::string& name);
 
@@ -41,6 +44,9 @@ class ConsoleTerminal final : public xl::Terminal {
     std::deque<char> input_;
     std::string line_;                                             // what was written since the last line end
     std::map<std::uint32_t, std::optional<std::string>> answers_;  // by request: an error, or empty
+    std::string history_;                                          // of the last answer to a request for it
+    std::uint64_t history_next_ = 0;
+    bool history_end_ = false;
     std::uint32_t next_request_ = 1;
     bool attached_ = false, interrupted_ = false, was_up_ = false;
     Link link_;

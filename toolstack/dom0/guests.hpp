@@ -37,6 +37,8 @@ class Guests {
     // Deals with what happened to guests: on_poweroff and its kin, leftovers in xenstore. Cheap when nothing
     // did.
     void attend();
+    // An operation is under way, and waits for something.
+    bool busy() const { return busy_ != 0; }
 
     xl::Result<xl::DomainId> create(const xl::DomainConfig& config);
     xl::Result<void> destroy(xl::DomainId id);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "toolstack/dom0/hardware.hpp"
 #include "toolstack/dom0/inspector.hpp"
 
 namespace bulkhead::dom0 {
@@ -93,7 +94,7 @@ Result<std::optional<xl::DomainEnd>> Machine::wait(xl::DomainId domain, xl::Wait
         const auto end = guests_.end_of(domain);
         if (end && (end->died || what == xl::WaitFor::Shutdown)) return end;
         if (cap::read_tsc() >= deadline) return std::optional<xl::DomainEnd>{};
-        p_.loop.turn(deadline);
+        idle_(deadline);
     }
 }
 
@@ -126,6 +127,15 @@ Result<xl::PhysInfo> Machine::physinfo() {
     out.total_memory_kib = kernel.total_memory / 1024;
     out.free_memory_kib = p_.memory.free_bytes() / 1024;
     return out;
+}
+
+Result<std::vector<xl::Finding>> Machine::hardware() {
+    const abi::NamedCap* info = cap::find_cap(start_, "boot-info");
+    if (!info)
+        return xl::fail(ErrorKind::Denied, "the manifest does not let dom0 read what the boot code found.");
+    const auto& boot = *reinterpret_cast<const abi::BootInfo*>(info->mapped.base);
+    const auto timers = p_.platform.timers();
+    return describe_hardware(boot, p_.loop.env().kernel, timers ? *timers : PlatformClient::Timers{});
 }
 
 Result<std::string> Machine::kernel_log(bool clear) {

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "boot/options/flag.hpp"
 #include "toolstack/dom0/machine.hpp"
+#include "toolstack/dom0/orderly_shutdown.hpp"
 #include "toolstack/dom0/shell/shell.hpp"
 #include "toolstack/xl/create.hpp"
 
@@ -78,6 +80,7 @@ class Dom0 {
         if (start_.incarnation == 0) start_guests();
         tell_time();
         shell::Shell shell{machine_, console_};
+        if (start_.incarnation == 0 && wants_selftest()) (void)shell.run_line("selftest");
         shell.run();
     }
 
@@ -94,6 +97,13 @@ class Dom0 {
             text +=
                 "dom0: platform does not answer; there is no wall clock and no power-off (`stubdom list`).\n";
         screen_.print(text);
+    }
+
+    // The boot option "selftest", which a menu entry of the boot medium has.
+    bool wants_selftest() const {
+        const abi::NamedCap* info = cap::find_cap(start_, "boot-info");
+        return info && boot::option_flag(reinterpret_cast<const abi::BootInfo*>(info->mapped.base)->options,
+                                         "selftest");
     }
 
     // Of the machine's start, where the counter starts with it (an emulator's does; firmware may have set it
@@ -130,11 +140,19 @@ class Dom0 {
     State state_;
     Journal journal_;
     Memory memory_;
-    // What dom0 does while it waits for something: it serves its guests.
+    // What dom0 does while it waits for something: it serves its guests, and the power button.
     std::function<void(std::uint64_t)> idle_ = [this](std::uint64_t deadline) {
-        loop_.turn(deadline);
+        const std::uint64_t due_ms = shutdown_.due_ms();
+        loop_.turn(due_ms == ~std::uint64_t{0}
+                       ? deadline
+                       : std::min(deadline, loop_.env().clock.ticks_of_us(due_ms * 1000)));
         guests_.attend();
+        if (!guests_.busy()) shutdown_.attend();
     };
+    void say(const std::string& sentence) {
+        cap::log_line("dom0: " + sentence);
+        screen_.print("\ndom0: " + xl::printable(sentence) + "\n");
+    }
     ConsoleTerminal console_;
     RingXenstore store_;
     PlatformClient platform_;
@@ -142,6 +160,9 @@ class Dom0 {
     Guests guests_{parts_};
     Machine machine_{start_, parts_, guests_, idle_};
     xl::Console screen_{console_};
+    OrderlyShutdown shutdown_{{machine_, [this] { return platform_.button_presses(); },
+                               [this] { return loop_.env().clock.us_of_ticks(cap::read_tsc()) / 1000; },
+                               [this](const std::string& sentence) { say(sentence); }}};
 };
 
 int serve(const abi::StartInfo& start) {

@@ -11,10 +11,13 @@
 #include "abi/start.hpp"
 #include "toolstack/supervisor/address_space.hpp"
 #include "toolstack/supervisor/bootfs.hpp"
+#include "toolstack/supervisor/device_memory.hpp"
 #include "toolstack/supervisor/domain.hpp"
 #include "toolstack/supervisor/image.hpp"
 
 namespace bulkhead::supervisor {
+
+inline constexpr uint32_t kSci = 0x100;  // Stock::irqs: the ACPI interrupt
 
 // What the supervisor has to give, the same for all domains.
 struct Stock {
@@ -28,10 +31,11 @@ struct Stock {
     cap::CapAddr mailbox;  // all rights
     std::vector<std::pair<std::string, cap::CapAddr>>
         endpoints;                                        // connect endpoints of the services, by name
-    std::vector<std::pair<uint32_t, cap::CapAddr>> irqs;  // claimed, by ISA number
+    std::vector<std::pair<uint32_t, cap::CapAddr>> irqs;  // claimed, by ISA number, or kSci
     std::vector<std::pair<std::string, cap::CapAddr>>
-        held;                    // "domain/grant": CNodes kept between a service's lives
-    uint32_t free_untypeds = 0;  // the machine's free memory: slots 1..n of dom0's kept CNode
+        held;                           // "domain/grant": CNodes kept between a service's lives
+    std::vector<DeviceMemory> devices;  // that somebody is granted
+    uint32_t free_untypeds = 0;         // the machine's free memory: slots 1..n of dom0's kept CNode
 };
 
 // What a spawn asks for beyond its template. For services: none of it.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace bulkhead::supervisor {
 namespace {
@@ -13,6 +14,9 @@ using cap::Status;
 namespace rights = abi::rights;
 
 constexpr uint64_t kPage = abi::kPageSize;
+// Intel's TCO registers follow the PM1 event block at the start of the ACPI I/O space (ICH9 data
+// sheet, 13.9); who gets them makes sure of the chipset first.
+constexpr uint64_t kTcoOffset = 0x60, kTcoPorts = 0x20;
 constexpr uint64_t kGap = uint64_t{1}
                           << abi::kHugePageBits;  // between mapped files: a missing page table is the guard
 
@@ -49,14 +53,14 @@ Outcome give_badged(GrantContext& c, std::string_view text, CapAddr from, uint8_
     return name(c, text, *slot, ObjectType::Endpoint, badge);
 }
 
-Outcome give_ports(GrantContext& c, std::string_view text, uint64_t first, uint64_t count,
-                   uint64_t extra = 0) {
+Outcome give_ports(GrantContext& c, std::string_view text, uint64_t first, uint64_t count, uint64_t extra = 0,
+                   abi::AddressRange mapped = {}) {
     const auto slot = next(c);
     if (!slot) return failed(slot.error());
     const Status status = cap::sys::ioport_mint(*slot, CapAddr{0, abi::root::kIoPorts},
                                                 static_cast<uint16_t>(first), static_cast<uint32_t>(count));
     if (status != Status::Ok) return failed(status);
-    return name(c, text, *slot, ObjectType::IoPort, first | count << 16 | extra << 40);
+    return name(c, text, *slot, ObjectType::IoPort, first | count << 16 | extra << 40, mapped);
 }
 
 // A page range of the bootfs, mapped read-only; the name tells exactly where the bytes are.
@@ -90,25 +94,92 @@ Outcome give_kept(GrantContext& c, const std::string& text) {
     return name(c, text, CapAddr{}, ObjectType::Frame, kept->bytes, {base, kept->bytes});
 }
 
+Outcome give_irq(GrantContext& c, std::string_view text, uint32_t key) {
+    const auto irq = std::ranges::find(c.stock.irqs, key, &std::pair<uint32_t, CapAddr>::first);
+    if (irq == c.stock.irqs.end()) return failed(Status::NoCapability);
+    return give_copy(c, text, irq->second, rights::kAll, ObjectType::IrqHandler, key);
+}
+
+// All of a device's memory; the result is exactly where the device is. Empty if there is none: why, the
+// supervisor said when it took stock.
+std::expected<abi::AddressRange, Status> map_device(GrantContext& c, uint64_t base, uint64_t bytes,
+                                                    uint64_t flags) {
+    const auto device = std::ranges::find(c.stock.devices, base, &DeviceMemory::base);
+    if (device == c.stock.devices.end()) return abi::AddressRange{};
+    const uint64_t first = base & ~(kPage - 1),
+                   address = c.next_address + (first & ((uint64_t{1} << abi::kLargePageBits) - 1));
+    uint64_t at = address;
+    for (const auto& [frame, bits] : device->frames) {
+        if (const auto mapped = c.space.map_copy(frame, rights::kRead | rights::kWrite, at,
+                                                 abi::map::kRead | abi::map::kWrite | flags);
+            !mapped)
+            return failed(mapped.error());
+        at += uint64_t{1} << bits;
+    }
+    c.next_address += (at - c.next_address + 2 * kGap) & ~(kGap - 1);
+    return abi::AddressRange{address + (base - first), bytes};
+}
+
+// Without the device, the domain finds no such name.
+Outcome give_device(GrantContext& c, std::string_view text, uint64_t base, uint64_t bytes, uint64_t flags) {
+    const auto range = map_device(c, base, bytes, flags);
+    if (!range) return failed(range.error());
+    return range->size == 0 ? Outcome{} : name(c, text, CapAddr{}, ObjectType::Frame, bytes, *range);
+}
+
+// The TCO timer's ports, if this is a chipset that may have them there; `mapped`: the page with its No-Reboot
+// bit.
+Outcome give_tco(GrantContext& c, std::string_view text) {
+    const abi::BootAcpi& acpi = c.stock.root.boot.acpi;
+    if (acpi.pm1a_event == 0 || acpi.intel_rcba == 0) return {};
+    const auto control = map_device(c, acpi.intel_rcba + abi::kRcbaControlPage, kPage, abi::map::kUncached);
+    if (!control) return failed(control.error());
+    return give_ports(c, text, acpi.pm1a_event + kTcoOffset, kTcoPorts, 0, *control);
+}
+
+// A copy of what boot code found, in memory of the domain.
+Outcome give_boot_info(GrantContext& c, std::string_view text) {
+    const abi::BootInfo& boot = c.stock.root.boot;
+    const uint64_t address = c.next_address, bytes = (sizeof boot + kPage - 1) & ~(kPage - 1);
+    const auto fill = [&](uint64_t offset, std::span<std::byte> piece) {
+        if (offset < sizeof boot)
+            std::memcpy(piece.data(), reinterpret_cast<const std::byte*>(&boot) + offset,
+                        std::min(piece.size(), sizeof boot - offset));
+    };
+    if (auto mapped = c.space.map_new(address, bytes, abi::map::kRead, fill); !mapped) return mapped;
+    c.next_address += kGap;
+    return name(c, text, CapAddr{}, ObjectType::Frame, sizeof boot, {address, sizeof boot});
+}
+
+// Ports that the firmware names; 0: it has none, and the domain finds no such name.
+Outcome give_firmware_ports(GrantContext& c, std::string_view text, uint64_t first, uint64_t count,
+                            uint64_t extra = 0) {
+    return first == 0 ? Outcome{} : give_ports(c, text, first, count, extra);
+}
+
 Outcome give(GrantContext& c, const Grant& grant) {
     const abi::BootInfo& boot = c.stock.root.boot;
     switch (grant.type) {
         case GrantType::Ports: return give_ports(c, grant.name, grant.first, grant.count);
-        case GrantType::IsaIrq: {
-            const auto irq =
-                std::ranges::find(c.stock.irqs, grant.first, &std::pair<uint32_t, CapAddr>::first);
-            if (irq == c.stock.irqs.end()) return failed(Status::NoCapability);
-            return give_copy(c, grant.name, irq->second, rights::kAll, ObjectType::IrqHandler, grant.first);
-        }
-        case GrantType::AcpiPower:  // value: first | count << 16 | SLP_TYP of S5 << 40
-            if (boot.pm1a_control == 0)
-                return {};  // the firmware has none: the domain finds no such name and says so
-            return give_ports(c, grant.name, boot.pm1a_control, 2, boot.sleep_type_s5a);
-        case GrantType::AcpiReset: {  // value: first | count << 16 | what to write << 40
-            const bool acpi = boot.reset_register != 0 && boot.reset_register <= 0xffff;
-            return give_ports(c, grant.name, acpi ? boot.reset_register : 0xcf9, 1,
-                              acpi ? boot.reset_value : 0x06);
-        }
+        case GrantType::IsaIrq: return give_irq(c, grant.name, grant.first);
+        case GrantType::AcpiPower:
+            return give_firmware_ports(c, grant.name, boot.pm1a_control, 2, boot.sleep_type_s5a);
+        case GrantType::AcpiEvent:
+            return give_firmware_ports(c, grant.name, boot.acpi.pm1a_event, boot.acpi.pm1_event_bytes,
+                                       boot.acpi.fadt_flags & abi::kFadtPowerButtonIsDevice ? 1 : 0);
+        case GrantType::AcpiSmi:
+            return give_firmware_ports(c, grant.name, boot.acpi.smi_command, 1, boot.acpi.acpi_enable);
+        case GrantType::AcpiTimer:
+            return give_firmware_ports(c, grant.name, boot.acpi.pm_timer, 4, boot.acpi.pm_timer_bits);
+        case GrantType::IntelTco: return give_tco(c, grant.name);
+        case GrantType::AcpiReset: return give_ports(c, grant.name, abi::kResetControlPort, 1);
+        case GrantType::AcpiSci: return boot.acpi.pm1a_event == 0 ? Outcome{} : give_irq(c, grant.name, kSci);
+        case GrantType::AcpiHpet:
+            return give_device(c, grant.name, boot.acpi.hpet, kPage, abi::map::kUncached);
+        case GrantType::Framebuffer:
+            return give_device(c, grant.name, boot.framebuffer.base, framebuffer_bytes(boot),
+                               abi::map::kWriteCombining);
+        case GrantType::BootInfo: return give_boot_info(c, grant.name);
         case GrantType::Log:
             return give_copy(c, grant.name, CapAddr{0, abi::root::kLog},
                              rights::kRead | rights::kWrite | rights::kControl, ObjectType::Log);

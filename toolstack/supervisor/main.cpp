@@ -48,20 +48,58 @@ CapAddr new_object(cap::Environment& env, abi::ObjectType type, uint64_t size, c
     return *slot;
 }
 
-// ISA interrupts are edge-triggered and active high unless the MADT overrides them (ACPI 6.5, 5.2.12.5).
-void claim_irq(Stock& stock, uint32_t isa) {
-    uint32_t gsi = isa, flags = abi::kIrqEdge;
-    for (uint32_t i = 0; i < stock.root.boot.overrides; i++)
-        if (stock.root.boot.irq_override[i].source == isa)
-            gsi = stock.root.boot.irq_override[i].gsi, flags = stock.root.boot.irq_override[i].flags;
+void claim(Stock& stock, uint32_t key, uint32_t gsi, uint32_t flags) {
     const auto slot = stock.env.cspace.slots().allocate();
     if (!slot) stop("supervisor: has no free slots");
     const Status status = cap::sys::irq_claim(CapAddr{0, abi::root::kIrqControl}, gsi, flags, *slot);
     if (status == Status::Ok)
-        stock.irqs.emplace_back(isa, *slot);
+        stock.irqs.emplace_back(key, *slot);
     else
-        cap::log_line("supervisor: interrupt " + std::to_string(isa) +
+        cap::log_line("supervisor: interrupt " + std::to_string(gsi) +
                       " cannot be claimed: " + cap::describe(status));
+}
+
+// ISA interrupts are edge-triggered and active high unless the MADT overrides them (ACPI 6.5, 5.2.12.5).
+void claim_isa(Stock& stock, uint32_t isa) {
+    uint32_t gsi = isa, flags = abi::kIrqEdge;
+    for (uint32_t i = 0; i < stock.root.boot.overrides; i++)
+        if (stock.root.boot.irq_override[i].source == isa)
+            gsi = stock.root.boot.irq_override[i].gsi, flags = stock.root.boot.irq_override[i].flags;
+    claim(stock, isa, gsi, flags);
+}
+
+void take_device(Stock& stock, uint64_t base, uint64_t bytes, const char* what) {
+    if (bytes == 0) return;
+    auto device = DeviceMemory::take(stock.env, stock.root, base, bytes);
+    if (device)
+        stock.devices.push_back(std::move(*device));
+    else
+        cap::log_line(std::string{"supervisor: the "} + what +
+                      " that the firmware names cannot be used: " + cap::describe(device.error()));
+}
+
+// What a grant needs that exists once: claimed before anybody starts, kept for ever.
+void prepare_grant(Stock& stock, const DomainSpec& spec, const Grant& grant) {
+    const abi::BootInfo& boot = stock.root.boot;
+    switch (grant.type) {
+        case GrantType::IsaIrq: return claim_isa(stock, grant.first);
+        case GrantType::AcpiSci:
+            if (boot.acpi.pm1a_event != 0) claim(stock, kSci, boot.acpi.sci_gsi, boot.acpi.sci_flags);
+            return;
+        case GrantType::AcpiHpet:
+            return take_device(stock, boot.acpi.hpet, boot.acpi.hpet != 0 ? abi::kPageSize : 0, "HPET");
+        case GrantType::IntelTco:
+            return take_device(stock, boot.acpi.intel_rcba + abi::kRcbaControlPage,
+                               boot.acpi.intel_rcba != 0 ? abi::kPageSize : 0, "chipset's register block");
+        case GrantType::Framebuffer:
+            return take_device(stock, boot.framebuffer.base, framebuffer_bytes(boot), "screen");
+        case GrantType::KeepCNode:
+            stock.held.emplace_back(
+                spec.name + "/" + grant.name,
+                new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode"));
+            return;
+        default: return;
+    }
 }
 
 // What services share or keep: endpoints that outlive them, interrupts, CNodes, the machine's free memory.
@@ -70,13 +108,7 @@ void stock_up(Stock& stock) {
         if (!spec.accepts.empty())
             stock.endpoints.emplace_back(spec.accepts,
                                          new_object(stock.env, abi::ObjectType::Endpoint, 0, "an endpoint"));
-        for (const Grant& grant : spec.grants) {
-            if (grant.type == GrantType::IsaIrq) claim_irq(stock, grant.first);
-            if (grant.type == GrantType::KeepCNode)
-                stock.held.emplace_back(
-                    spec.name + "/" + grant.name,
-                    new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode"));
-        }
+        for (const Grant& grant : spec.grants) prepare_grant(stock, spec, grant);
     }
 }
 
@@ -149,6 +181,7 @@ int main() {
                        *blob,
                        blob_file->offset,
                        new_object(env, abi::ObjectType::Endpoint, 0, "its mailbox"),
+                       {},
                        {},
                        {},
                        {},

@@ -23,6 +23,14 @@ constexpr std::array kTypes{TypeName{"ports", GrantType::Ports},
                             TypeName{"isa-irq", GrantType::IsaIrq},
                             TypeName{"acpi-power", GrantType::AcpiPower},
                             TypeName{"acpi-reset", GrantType::AcpiReset},
+                            TypeName{"acpi-event", GrantType::AcpiEvent},
+                            TypeName{"acpi-sci", GrantType::AcpiSci},
+                            TypeName{"acpi-smi", GrantType::AcpiSmi},
+                            TypeName{"acpi-timer", GrantType::AcpiTimer},
+                            TypeName{"acpi-hpet", GrantType::AcpiHpet},
+                            TypeName{"intel-tco", GrantType::IntelTco},
+                            TypeName{"framebuffer", GrantType::Framebuffer},
+                            TypeName{"boot-info", GrantType::BootInfo},
                             TypeName{"log", GrantType::Log},
                             TypeName{"inspect", GrantType::Inspect},
                             TypeName{"keep", GrantType::Keep},
@@ -238,6 +246,14 @@ std::string where(const DomainSpec& spec, bool is_template) {
     return "manifest: /" + std::string{is_template ? "templates/" : "services/"} + spec.name;
 }
 
+// What exists once in a machine and has one holder.
+bool is_exclusive(GrantType type) {
+    constexpr GrantType kOnce[] = {GrantType::Spawn,      GrantType::FreeMemory, GrantType::IsaIrq,
+                                   GrantType::AcpiSci,    GrantType::AcpiHpet,   GrantType::IntelTco,
+                                   GrantType::Framebuffer};
+    return std::ranges::find(kOnce, type) != std::end(kOnce);
+}
+
 // Grants of a service that cannot be shared, or need another beside them.
 std::expected<void, std::string> check_grants(const Manifest& manifest) {
     std::map<std::pair<GrantType, uint32_t>, std::string> once;
@@ -249,22 +265,15 @@ std::expected<void, std::string> check_grants(const Manifest& manifest) {
             if (grant.type == GrantType::FreeMemory &&
                 std::ranges::find(spec.grants, GrantType::KeepCNode, &Grant::type) == spec.grants.end())
                 return fail("needs a keep-cnode beside it");
-            if (grant.type != GrantType::Spawn && grant.type != GrantType::FreeMemory &&
-                grant.type != GrantType::IsaIrq)
-                continue;
+            if (!is_exclusive(grant.type)) continue;
             const auto [holder, first] = once.emplace(std::pair{grant.type, grant.first}, spec.name);
             if (!first) return fail("is granted to /services/" + holder->second + " already");
         }
     for (const auto& spec : manifest.templates)
-        for (const auto& grant : spec.grants) switch (grant.type) {
-                case GrantType::IsaIrq:
-                case GrantType::Keep:
-                case GrantType::KeepCNode:
-                case GrantType::Spawn:
-                case GrantType::FreeMemory:
-                    return Failure{where(spec, true) + "/" + grant.name + ": only a service can have this"};
-                default: break;
-            }
+        for (const auto& grant : spec.grants)
+            if (is_exclusive(grant.type) || grant.type == GrantType::Keep ||
+                grant.type == GrantType::KeepCNode)
+                return Failure{where(spec, true) + "/" + grant.name + ": only a service can have this"};
     return {};
 }
 

@@ -94,6 +94,14 @@ struct CapabilityInfo {
     std::uint64_t size = 0;    // bytes
 };
 
+// What a self-test found of the machine itself.
+struct Finding {
+    enum class Verdict : std::uint8_t { Works, Missing, Failed };
+    std::string what;
+    Verdict verdict = Verdict::Works;
+    std::string text;  // one line
+};
+
 enum class WaitFor : std::uint8_t { Shutdown /* or death */, Death };
 struct DomainEnd {
     bool died = false;                                 // else it is shut down and still there
@@ -131,7 +139,12 @@ class Backend {
     // domain is gone.
     virtual Result<ConsoleEnd> attach_console(DomainId domain) = 0;
 
+    // What is still kept of what the domain printed.
+    virtual Result<std::string> console_log(DomainId domain) = 0;
+
     virtual Result<PhysInfo> physinfo() = 0;
+    // CPU, memory, firmware, timers; takes a moment.
+    virtual Result<std::vector<Finding>> hardware() = 0;
     virtual Result<std::string> kernel_log(bool clear) = 0;
     virtual Result<std::vector<CapabilityInfo>> capabilities(std::optional<DomainId> domain) = 0;
     virtual Result<std::vector<StubDomainInfo>> stub_domains() = 0;

@@ -92,8 +92,9 @@ void setup_control_registers() {
               0x10);  // caches on, TS clear; 0x10: ET
     if (features.smap) asm volatile("clac" ::: "cc");
     xsetbv(features.xcr0);
-    // PAT: WB WT UC- UC, WC WP UC- UC: entry 4 (PAT bit alone) is write-combining.
-    wrmsr(msr::kPat, 0x0007050100070406);
+    // PAT: WB WC UC- UC, WB WT UC- UC: entry 1 (PWT alone) is write-combining, entry 3 (PCD and PWT)
+    // uncached.
+    wrmsr(msr::kPat, 0x0007040600070106);
     wrmsr(msr::kSysenterCs, 0);  // SYSENTER faults
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end: registers, the current thread, and a symbolised back-trace on COM1 and in the kernel log; the
-// other CPUs halt.
+// other CPUs halt, and the machine is reset unless "noreboot" forbids it.
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/ipi.hpp"
 #include "kernel/arch/x86_64/layout.h"
 #include "kernel/arch/x86_64/local.hpp"
 #include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/print.hpp"
+#include "kernel/arch/x86_64/reset.hpp"
 #include "kernel/arch/x86_64/symbols.hpp"
 #include "kernel/core/thread.hpp"
 
@@ -66,7 +67,29 @@ void begin() {
     uart_enable(true);
 }
 
+// As Xen does after a panic. Before the machine is known there is no way to reset it, and what the screen
+// says is all there is.
+[[noreturn]] void end() {
+    if (!reset_plan.known) stop();
+    if (reset_plan.never) {
+        kpanic_print("Manual reset required ('noreboot' specified)\n");
+        stop();
+    }
+    kpanic_print("Reboot in five seconds...\n");
+    reset_after_ms(5000);
+}
+
 }  // namespace
+
+void reset_machine() {
+    asm volatile("cli");
+    begin();
+    if (reset_plan.never) {
+        kpanic_print("\n'noreboot' set - not rebooting.\n");
+        stop();
+    }
+    reset_after_ms(0);
+}
 
 void panic(const char* what) {
     asm volatile("cli");
@@ -74,7 +97,7 @@ void panic(const char* what) {
     kpanic_print("\nkernel panic: ", what, "\n");
     print_cpu();
     back_trace(reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
-    stop();
+    end();
 }
 
 extern "C" [[noreturn]] void exception_from_kernel(const KernelFrame* f) {
@@ -92,7 +115,7 @@ extern "C" [[noreturn]] void exception_from_kernel(const KernelFrame* f) {
     kpanic_print("  R13 ", Hex{f->r13}, " R14 ", Hex{f->r14}, " R15 ", Hex{f->r15}, "\n");
     print_cpu();
     back_trace(f->rbp);
-    stop();
+    end();
 }
 
 }  // namespace bulkhead::arch

@@ -53,7 +53,8 @@ Bytes table(const char* signature, const Bytes& body) {
     return b;
 }
 
-constexpr uint64_t kRsdp = 0xe0010, kXsdt = 0x1000, kMadt = 0x2000, kFadt = 0x3000, kDsdt = 0x4000;
+constexpr uint64_t kRsdp = 0xe0010, kXsdt = 0x1000, kMadt = 0x2000, kFadt = 0x3000, kDsdt = 0x4000,
+                   kHpet = 0x5000, kDmar = 0x6000, kIvrs = 0x7000;
 
 Bytes madt_body() {
     Bytes b;
@@ -77,7 +78,14 @@ Memory machine() {
     m.put(kMadt, table("APIC", madt_body()));
     Bytes fadt(244 - 36);
     set(fadt, 40 - 36, uint32_t{kDsdt});
+    set(fadt, 46 - 36, uint16_t{9});
+    set(fadt, 48 - 36, uint32_t{0xb2});
+    set(fadt, 52 - 36, uint8_t{2});
+    set(fadt, 56 - 36, uint32_t{0x600});
     set(fadt, 64 - 36, uint32_t{0x604});
+    set(fadt, 76 - 36, uint32_t{0x608});
+    set(fadt, 88 - 36, uint8_t{4});
+    set(fadt, 91 - 36, uint8_t{4});
     set(fadt, 112 - 36, uint32_t{1 << 10});
     set(fadt, 116 - 36, uint8_t{1});
     set(fadt, 120 - 36, uint64_t{0xcf9});
@@ -85,9 +93,29 @@ Memory machine() {
     m.put(kFadt, table("FACP", fadt));
     m.put(kDsdt, table("DSDT", {0x10, 0x20, 0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, 0x05, 0x01,
                                 0x00, 0x00}));
+    Bytes hpet(56 - 36);
+    set(hpet, 44 - 36, uint64_t{0xfed00000});
+    m.put(kHpet, table("HPET", hpet));
+    Bytes dmar(48 - 36);
+    for (const uint16_t type : {uint16_t{0}, uint16_t{1}, uint16_t{0}}) {  // DRHD, RMRR, DRHD
+        set(dmar, dmar.size() + 14, uint16_t{0});
+        set(dmar, dmar.size() - 16, type);
+        set(dmar, dmar.size() - 14, uint16_t{16});
+    }
+    m.put(kDmar, table("DMAR", dmar));
+    Bytes ivrs(48 - 36);
+    for (const uint8_t type : {uint8_t{0x10}, uint8_t{0x11}, uint8_t{0x40}}) {  // one unit, described thrice
+        set(ivrs, ivrs.size() + 22, uint16_t{0});
+        set(ivrs, ivrs.size() - 24, type);
+        set(ivrs, ivrs.size() - 22, uint16_t{24});
+    }
+    m.put(kIvrs, table("IVRS", ivrs));
     Bytes entries;
     set(entries, 0, kFadt);
     set(entries, 8, kMadt);
+    set(entries, 16, kHpet);
+    set(entries, 24, kDmar);
+    set(entries, 32, kIvrs);
     m.put(kXsdt, table("XSDT", entries));
     Bytes rsdp(36);
     std::memcpy(rsdp.data(), "RSD PTR ", 8);
@@ -131,6 +159,48 @@ TEST_CASE("acpi: a whole machine") {
     REQUIRE(info->sleep_type_s5b == 1);
 }
 
+TEST_CASE("acpi: events, timers and IOMMUs") {
+    Memory m = machine();
+    auto info = std::make_unique<abi::BootInfo>();
+    REQUIRE(parse(m, *info) == AcpiResult::Ok);
+    const abi::BootAcpi& acpi = info->acpi;
+    REQUIRE(acpi.pm1a_event == 0x600);
+    REQUIRE(acpi.pm1_event_bytes == 4);
+    REQUIRE(acpi.smi_command == 0xb2);
+    REQUIRE(acpi.acpi_enable == 2);
+    REQUIRE(acpi.pm_timer == 0x608);
+    REQUIRE(acpi.pm_timer_bits == 24);
+    REQUIRE(acpi.hpet == 0xfed00000);
+    REQUIRE(acpi.dmar_units == 2);
+    REQUIRE(acpi.ivrs_units == 1);
+    REQUIRE(acpi.sci_gsi == 9);
+    REQUIRE(acpi.sci_flags == (abi::kIrqLevel | abi::kIrqLow));
+}
+
+TEST_CASE("acpi: the SCI is level, active low, unless its override says otherwise in so many words") {
+    struct Row {
+        uint8_t source, mps;
+        uint32_t gsi, flags;
+    };
+    constexpr uint32_t kLevel = abi::kIrqLevel, kLow = abi::kIrqLow;
+    for (const Row& row :
+         {Row{8, 0x05, 9, kLevel | kLow}, Row{9, 0x00, 20, kLevel | kLow}, Row{9, 0x0d, 20, kLevel},
+          Row{9, 0x07, 20, kLow}, Row{9, 0x05, 20, 0}, Row{9, 0x0f, 20, kLevel | kLow}}) {
+        Memory m = machine();
+        Bytes body = madt_body();
+        Bytes& b = body;
+        b[b.size() - 17] = row.source;  // the first of the two overrides
+        b[b.size() - 16] = static_cast<uint8_t>(row.gsi);
+        b[b.size() - 12] = row.mps;
+        m.put(kMadt, table("APIC", body));
+        auto info = std::make_unique<abi::BootInfo>();
+        REQUIRE(parse(m, *info) == AcpiResult::Ok);
+        INFO("source " << int{row.source} << ", flags " << int{row.mps});
+        CHECK(info->acpi.sci_gsi == row.gsi);
+        CHECK(info->acpi.sci_flags == row.flags);
+    }
+}
+
 TEST_CASE("acpi: what is missing is named") {
     auto info = std::make_unique<abi::BootInfo>();
     Memory none;
@@ -154,8 +224,8 @@ TEST_CASE("acpi: damaged tables never lead outside themselves") {
     auto info = std::make_unique<abi::BootInfo>();
     for (unsigned round = 0; round < 3000; ++round) {
         Memory m = machine();
-        const uint64_t tables[] = {kXsdt, kMadt, kFadt, kDsdt};
-        const uint64_t at = tables[random() % 4];
+        const uint64_t tables[] = {kXsdt, kMadt, kFadt, kDsdt, kHpet, kDmar, kIvrs};
+        const uint64_t at = tables[random() % std::size(tables)];
         for (unsigned n = 0; n < 1 + random() % 4; ++n)
             m.data[at + 4 + random() % 120] = static_cast<uint8_t>(random());
         // A right checksum, so that the damage is looked at.

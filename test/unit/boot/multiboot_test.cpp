@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/init/multiboot.hpp"
+#include "kernel/init/text_screen.hpp"
 
 #include <catch2/catch.hpp>
 #include <memory>
@@ -367,4 +368,32 @@ TEST_CASE("multiboot1: what lies nowhere is refused or left out") {
     Old standing{r};
     standing.memory(Bytes(200));  // an entry of size 0 would never end
     CHECK(standing.read().find("damaged") != std::string::npos);
+}
+
+TEST_CASE("text screen: what a BIOS left is used where no loader named a framebuffer") {
+    const auto screen = [](uint8_t mode, uint16_t columns, uint8_t last_row, uint64_t rsdp,
+                           uint32_t already) {
+        Memory memory;
+        memory.put(0x449, Bytes{mode, static_cast<uint8_t>(columns), static_cast<uint8_t>(columns >> 8)});
+        memory.put(0x484, Bytes{last_row});
+        auto info = std::make_unique<abi::BootInfo>();
+        info->rsdp = rsdp;
+        info->framebuffer.width = already;
+        find_text_screen(memory, *info);
+        return info->framebuffer;
+    };
+    const abi::BootFramebuffer usual = screen(3, 80, 24, 0xf0000, 0);
+    CHECK(usual.text == 1);
+    CHECK(usual.base == 0xb8000);
+    CHECK(usual.width == 80);
+    CHECK(usual.height == 25);
+    CHECK(usual.pitch == 160);
+    CHECK(screen(3, 80, 49, 0xf0000, 0).height == 50);
+    CHECK(screen(3, 80, 0, 0xf0000, 0).height == 25);    // an old BIOS does not say
+    CHECK(screen(0, 0, 0, 0xf0000, 0).width == 0);       // no VGA
+    CHECK(screen(0x13, 40, 24, 0xf0000, 0).width == 0);  // graphics
+    CHECK(screen(7, 80, 24, 0xf0000, 0).width == 0);     // monochrome lies elsewhere
+    CHECK(screen(3, 8000, 24, 0xf0000, 0).width == 0);
+    CHECK(screen(3, 80, 24, 0x7f000000, 0).width == 0);  // UEFI
+    CHECK(screen(3, 80, 24, 0xf0000, 1024).text == 0);   // the loader said better
 }

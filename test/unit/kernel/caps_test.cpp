@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Capability calls: success, wrong type, wrong rights, revoked, exhausted.
 #include <catch2/catch.hpp>
-
 #include <cstring>
+#include <map>
 
 #include "test/unit/kernel/fake_arch.hpp"
 
@@ -298,6 +298,45 @@ TEST_CASE("Ranges of frames and ports only become narrower") {
     CHECK(m.call(Call::PortIn, p, 0x3f8, 3).status == Status::BadArgument);
     CHECK(m.call(Call::IoPortMint, m.free_slot(), p, 0x3f0, 9).status == Status::BadArgument);
     CHECK(m.call(Call::IoPortMint, m.free_slot(), p, 0x3ff, 2).status == Status::BadArgument);
+}
+
+TEST_CASE("The machine is reset for who holds the port that could do it, and for nobody else") {
+    Machine m;
+    const uint64_t near = m.free_slot(), exact = m.free_slot();
+    const unsigned before = fake::state.resets;
+    REQUIRE(m.call(Call::IoPortMint, near, abi::root::kIoPorts, 0xcfa, 6).status == Status::Ok);
+    REQUIRE(m.call(Call::IoPortMint, exact, abi::root::kIoPorts, 0xcf9, 1).status == Status::Ok);
+    CHECK(m.call(Call::MachineReset, near).status == Status::BadArgument);
+    CHECK(m.call(Call::MachineReset, abi::root::kLog).status == Status::WrongType);
+    CHECK(fake::state.resets == before);
+    CHECK(m.call(Call::MachineReset, exact).status == Status::Ok);
+    CHECK(fake::state.resets == before + 1);
+}
+
+TEST_CASE(
+    "Device memory: what boot code names has Untypeds of exactly its size, and nothing is there twice") {
+    Machine m;
+    std::map<uint64_t, uint64_t> device;  // base, end
+    for (uint64_t i = abi::root::kFirstUntyped; m.slot(i).type == ObjectType::Untyped; ++i)
+        if (m.slot(i).device())
+            CHECK(device.emplace(m.slot(i).object, m.slot(i).object + (uint64_t{1} << m.slot(i).size_bits))
+                      .second);
+    uint64_t last = 0;
+    for (const auto& [base, end] : device) {
+        CHECK(base >= last);
+        last = end;
+    }
+    const auto covered = [&](uint64_t base, uint64_t end) {
+        for (uint64_t at = base; at < end;) {
+            if (!device.contains(at) || device[at] > end) return false;
+            at = device[at];
+        }
+        return true;
+    };
+    CHECK(covered(fake::kScreenBase, fake::kScreenBase + fake::kScreenBytes));
+    CHECK(covered(fake::kHpet, fake::kHpet + abi::kPageSize));
+    // A register block that the firmware puts into memory is none.
+    for (const auto& [base, end] : device) CHECK((end <= fake::kBadRcba || base >= fake::kMemory));
 }
 
 TEST_CASE("Interrupts: claimed once, signalled with the badge, released with the last capability") {

@@ -126,6 +126,10 @@ Machine::Machine(unsigned cpus) {
     info.module[0].base = 0x10000;
     info.module[0].size = 5000;
     info.lapic_base = 0xfee0'0000;
+    info.framebuffer.base = kScreenBase;
+    info.framebuffer.width = 800, info.framebuffer.height = 600, info.framebuffer.pitch = 3200;
+    info.acpi.hpet = kHpet;
+    info.acpi.intel_rcba = kBadRcba;
 
     boot_core(cpu, cpus);
     core::handle_resched(cpu[0]);
@@ -216,7 +220,8 @@ core::Thread* Machine::advance(unsigned id, uint64_t ticks) {
 
 }  // namespace bulkhead::fake
 
-// ---- namespace arch, as core sees it ---------------------------------------------------------------------
+// ---- namespace arch, as core sees it
+// ---------------------------------------------------------------------------------------
 
 namespace bulkhead::arch {
 
@@ -317,6 +322,9 @@ void uart_enable(bool) {}
 void panic(const char* what) {
     fprintf(stderr, "panic: %s\n", what);
     abort();
+}
+void reset_machine() {
+    ++state.resets;
 }
 Counters counters(bool) {
     return {};

@@ -16,6 +16,9 @@
 namespace bulkhead::fake {
 
 inline constexpr uint64_t kMemory = 512 << 20;  // of which BootInfo offers what is above 1 MiB
+// Devices that BootInfo names; the last one lies in memory.
+inline constexpr uint64_t kScreenBase = 0xe000'1000, kScreenBytes = 0x1d'5000, kHpet = 0xfed0'0000,
+                          kBadRcba = 0x1000'0000;
 
 struct Translation {
     uint64_t physical;
@@ -33,6 +36,7 @@ struct State {
     unsigned resched[4] = {};
     unsigned stops = 0, shootdowns = 0;
     uint64_t gsi_masked = 0, gsi_used = 0;
+    unsigned resets = 0;
     std::map<std::pair<core::PageTable*, uint64_t>, Translation> tlb[4];  // by page
     std::string uart;
     std::vector<std::pair<uint16_t, uint64_t>> ports;

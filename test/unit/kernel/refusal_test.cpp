@@ -55,6 +55,7 @@ const std::vector<Row> kRows = {
     {Call::IrqAck, {{0, ObjectType::IrqHandler, rights::kControl}}},
     {Call::PortIn, {{0, ObjectType::IoPort, rights::kControl}}},
     {Call::PortOut, {{0, ObjectType::IoPort, rights::kControl}}},
+    {Call::MachineReset, {{0, ObjectType::IoPort, rights::kControl}}},
     {Call::TagSet, {{0, ObjectType::TagControl, rights::kControl}}},
     {Call::InspectCaps, {{0, ObjectType::Inspect, rights::kRead}}},
     {Call::InspectCounts, {{0, ObjectType::Inspect, rights::kRead}}},

@@ -125,6 +125,7 @@ struct World {
                             {},
                             {},
                             {},
+                            {},
                             0});
         for (const DomainSpec& spec : manifest.services)
             if (!spec.accepts.empty())

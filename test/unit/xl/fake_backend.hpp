@@ -78,7 +78,9 @@ class FakeBackend : public Backend {
     }
     Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) override;
     Result<ConsoleEnd> attach_console(DomainId domain) override;
+    Result<std::string> console_log(DomainId) override { return printed; }
     Result<PhysInfo> physinfo() override;
+    Result<std::vector<Finding>> hardware() override { return findings; }
     Result<std::string> kernel_log(bool clear) override;
     Result<std::vector<CapabilityInfo>> capabilities(std::optional<DomainId> domain) override;
     Result<std::vector<StubDomainInfo>> stub_domains() override;
@@ -99,6 +101,9 @@ class FakeBackend : public Backend {
     std::optional<Error> next_failure;  // for the next primitive that changes something
     std::optional<DomainEnd> end;       // what wait() answers; nullopt: timeouts
     std::string log = "kernel log\n";
+    std::string printed;  // what console_log() answers
+    std::vector<Finding> findings{{"CPU", Finding::Verdict::Works, "a fake"},
+                                  {"IOMMU", Finding::Verdict::Missing, "none"}};
     std::uint64_t slept = 0;
     FakeXenstore store;
 

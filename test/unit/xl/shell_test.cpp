@@ -262,3 +262,28 @@ TEST_CASE("caps, stubdom, poweroff, reboot") {
     CHECK(s.status("reboot now") == 1);
     CHECK(s.backend.calls == std::vector<std::string>{"restart 2", "poweroff 0", "reset 0"});
 }
+
+TEST_CASE("selftest: every finding is a line, what fails makes its status, and nothing of it stays") {
+    using bulkhead::xl::Finding;
+    Session s;
+    s.backend.printed =
+        "BENCH guest.cpuid 1234 instructions\nBENCH guest.hypercall_xen_version 999 "
+        "instructions\nGUEST-READY\n";
+    s.backend.files["/boot/bench-guest"] = s.backend.files["/boot/vmlinuz-cloud"] =
+        s.backend.files["/boot/initramfs"] = "x";
+    s.backend.end = bulkhead::xl::DomainEnd{};
+    CHECK(s.status("selftest now") == 1);
+    (void)s.status("selftest");
+    const std::string& report = s.terminal.output;
+    INFO(report);
+    CHECK(report.find("[works  ] CPU: a fake\r\n") != std::string::npos);
+    CHECK(report.find("[missing] IOMMU: none\r\n") != std::string::npos);
+    CHECK(report.find("a guest's CPUID takes 1234 ticks") != std::string::npos);
+    CHECK(report.find("rings, IPC: xenstore answers") != std::string::npos);
+    CHECK(s.backend.store.nodes.count("/local/domain/0/selftest") == 0);
+    s.backend.findings.push_back({"HPET", Finding::Verdict::Failed, "it is wrong\x1b[2J"});
+    CHECK(s.status("selftest") == 1);
+    CHECK(report.find("[FAILED ] HPET: it is wrong\x1b") ==
+          std::string::npos);  // shown without its control characters
+    CHECK(report.find("[FAILED ] HPET: it is wrong") != std::string::npos);
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that Xen's tools have no equivalent of: caps, stubdom, poweroff, reboot.
+// Commands that Xen's tools have no equivalent of: caps, stubdom, selftest, poweroff, reboot.
 #include "toolstack/dom0/shell/capability_view.hpp"
+#include "toolstack/dom0/shell/selftest.hpp"
 #include "toolstack/dom0/shell/shell.hpp"
 
 namespace bulkhead::shell {
@@ -78,6 +79,7 @@ int reboot(Context& context, Words words) {
 constexpr ShellCommand kTable[] = {
     {"caps", "[DOMAIN] [--json|--dot]", "list the capabilities of all domains, or of one", caps},
     {"stubdom", "list | restart NAME", "list the stub domains, or start one anew", stubdom},
+    {"selftest", "", "try what the machine has, and report what works", selftest},
     {"poweroff", "", "switch the machine off at once; see `xl shutdown -a -w`", poweroff},
     {"reboot", "", "reset the machine at once", reboot},
 };

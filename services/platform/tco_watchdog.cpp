@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/platform/tco_watchdog.hpp"
+
+namespace bulkhead::platform {
+namespace {
+
+enum Register : uint16_t {
+    kReload = 0x00,
+    kStatus1 = 0x04,
+    kStatus2 = 0x06,
+    kControl1 = 0x08,
+    kTimer = 0x12
+};
+constexpr uint32_t kTimeout = 1 << 3, kSecondTimeout = 1 << 1;  // in status 1 and 2; writing 1 clears
+constexpr uint32_t kHalted = 1 << 11;                           // in control 1
+constexpr uint32_t kTimerMask = 0x3ff;
+constexpr uint32_t kNoReboot = 1 << 5;  // General Control and Status (ICH9 data sheet, 10.1.75)
+
+// PCI 00:1f.0, the LPC bridge: identity, class, and where it put its ACPI I/O space.
+constexpr uint32_t kBridge = 0x8000'0000 | 0x1f << 11;
+constexpr uint32_t kVendorIntel = 0x8086, kClassIsaBridge = 0x0601, kIoSpace = 1, kAcpiEnabled = 1 << 7;
+
+}  // namespace
+
+uint32_t TcoWatchdog::config(uint32_t reg) {
+    ports_.out(pci_.first, 4, kBridge | reg);
+    return ports_.in(static_cast<uint16_t>(pci_.first + 4), 4);
+}
+
+std::string TcoWatchdog::find() {
+    if (!tco_ || !pci_ || !control_) return "no watchdog found: this machine has no TCO timer";
+    const bool intel_bridge = (config(0) & 0xffff) == kVendorIntel && config(8) >> 16 == kClassIsaBridge;
+    const uint32_t base = config(0x40), control = config(0x44);
+    const bool here = (base & kIoSpace) && (control & kAcpiEnabled) && (base & 0xff80) + 0x60 == tco_.first;
+    if (!intel_bridge || !here)
+        return "no watchdog found: the chipset is none whose TCO timer Bulkhead knows (Intel ICH6 to 9 "
+               "series)";
+    return {};
+}
+
+std::string TcoWatchdog::start() {
+    if (std::string problem = find(); !problem.empty()) return problem;
+    *control_ = *control_ & ~kNoReboot;
+    if (*control_ & kNoReboot)
+        return "the chipset's No-Reboot strap is set: its TCO timer cannot reset this machine";
+    const auto at = [&](Register reg) { return static_cast<uint16_t>(tco_.first + reg); };
+    ports_.out(at(kControl1), 2, ports_.in(at(kControl1), 2) | kHalted);
+    ports_.out(at(kStatus1), 2, kTimeout);
+    ports_.out(at(kStatus2), 2, kSecondTimeout);
+    ports_.out(at(kTimer), 2, (ports_.in(at(kTimer), 2) & ~kTimerMask) | kTicks);
+    ports_.out(at(kReload), 2, 1);
+    ports_.out(at(kControl1), 2, ports_.in(at(kControl1), 2) & ~kHalted);
+    if ((ports_.in(at(kControl1), 2) & kHalted) || (ports_.in(at(kTimer), 2) & kTimerMask) != kTicks)
+        return "the TCO timer does not take its settings";
+    running_ = true;
+    return {};
+}
+
+void TcoWatchdog::reload() {
+    if (running_) ports_.out(static_cast<uint16_t>(tco_.first + kReload), 2, 1);
+}
+
+void TcoWatchdog::stop() {
+    if (!running_) return;
+    const auto control = static_cast<uint16_t>(tco_.first + kControl1);
+    ports_.out(control, 2, ports_.in(control, 2) | kHalted);
+    running_ = false;
+}
+
+}  // namespace bulkhead::platform

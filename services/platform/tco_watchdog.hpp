@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The TCO timer of Intel's chipsets (ICH9 data sheet, 13.9), from ICH6 to the 9 series: it resets the machine
+// when it ran down twice without being reloaded, unless its No-Reboot bit is set and strapped so.
+#pragma once
+
+#include <string>
+
+#include "services/platform/ports.hpp"
+
+namespace bulkhead::platform {
+
+class TcoWatchdog {
+  public:
+    static constexpr unsigned kTicks = 8;                   // of 0.6 s
+    static constexpr unsigned kResetMs = 2 * kTicks * 600;  // from the last reload to the reset, at most
+    static constexpr unsigned kReloadMs = 1000;
+
+    // `tco`: the 32 ports that would be the timer's; `pci`: the ports of PCI configuration space, by which we
+    // make sure; `control`: General Control and Status in the chipset's memory, nullptr if there is none.
+    TcoWatchdog(IoPorts& ports, PortRange tco, PortRange pci, volatile uint32_t* control)
+        : ports_{ports}, tco_{tco}, pci_{pci}, control_{control} {}
+
+    // Empty: it runs. Else a sentence that says why not.
+    std::string start();
+    void reload();
+    void stop();
+    bool running() const { return running_; }
+
+  private:
+    uint32_t config(uint32_t reg);
+    std::string find();
+
+    IoPorts& ports_;
+    const PortRange tco_, pci_;
+    volatile uint32_t* const control_;
+    bool running_ = false;
+};
+
+}  // namespace bulkhead::platform

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways down: the power button, the watchdog, a panic, `reboot`, with and without `noreboot`."""
+import contextlib
+
+from harness import Timeout, booted, case, guest_cfg
+from machine import PATIENCE
+from qemu_sockets import CRASH, HANG, sockets
+
+MACHINE = None
+BANNER = r"bulkhead \d"  # behind whatever stood on the line when the machine was reset
+NO_STRAP = ["-global", "ICH9-LPC.noreboot=false"]  # QEMU's chipset is strapped not to reset otherwise
+
+
+@contextlib.contextmanager
+def broken(name, code, extra=(), **how):
+    """A machine at its prompt whose kernel executes `code` at the next system call."""
+    with sockets() as behind, booted(name, auto=False, extra=[*behind.arguments, *extra], **how) as m:
+        behind.break_kernel(code)
+        m.send("xl list\n")
+        yield m
+
+
+def rises_again(m, timeout=60):
+    """The machine was reset: its kernel begins anew."""
+    m.expect(BANNER, timeout)
+    m.boot_to_prompt()
+
+
+def silent(m, seconds=3):
+    """For so long, whatever BULKHEAD_PATIENCE says: the watchdog is patient too."""
+    try:
+        m.expect(r"Domain-0|" + BANNER, seconds / PATIENCE)
+    except Timeout:
+        return True
+    return False
+
+
+@case("the power button shuts all guests down, then the machine; who cannot hear it is named and cut off")
+def power_button(_):
+    cfgs = {"one": guest_cfg("one"), "two": guest_cfg("two")}
+    with sockets() as behind, booted("power-button", auto=False, cfgs=cfgs, extra=behind.arguments) as m:
+        assert "the power button is watched" in m.ok("xl dmesg")
+        m.ok("xl create one.cfg", 120)
+        with m.console("one"):
+            pass
+        m.ok("xl create -p two.cfg", 120)
+        behind.monitor().command("system_powerdown")
+        m.expect(r"dom0: the power button was pressed: shutting down 2 guests, then the machine")
+        m.expect(r"dom0: two is paused")
+        m.expect(r"dom0: all guests are down: switching off", 90)
+        m.wait_end()
+
+
+@case("`reboot` resets the machine; the watchdog resets one whose kernel hangs, not one that works")
+def watchdog(_):
+    with broken("watchdog", HANG, NO_STRAP, options="watchdog", reboots=True) as m:
+        assert silent(m), "the kernel was to hang"
+        rises_again(m)
+        assert "watchdog: the TCO timer resets the machine 9 s after it hangs" in m.ok("xl dmesg")
+        m.time_passes(12)
+        assert silent(m, 1), "a machine that works was reset"
+        m.send("reboot\n")
+        rises_again(m)
+
+
+@case("a panic says so and resets the machine after five seconds; on another chipset, where a watchdog is asked for in vain")
+def panic(_):
+    with broken("panic", CRASH, ["-machine", "pc"], options="watchdog", reboots=True) as m:
+        m.expect(r"kernel panic: exception 6")
+        m.expect(r"Reboot in five seconds")
+        rises_again(m)
+        assert "watchdog: no watchdog found" in m.ok("xl dmesg")
+        m.send("reboot\n")  # no ACPI reset register here
+        rises_again(m)
+
+
+@case("with `noreboot`, a panic and `reboot` stop the machine with a sentence")
+def no_reboot(_):
+    with broken("noreboot-panic", CRASH, options="noreboot", reboots=True) as m:
+        m.expect(r"kernel panic: exception 6")
+        m.expect(r"Manual reset required \('noreboot' specified\)")
+        assert silent(m, 8), "it was reset"
+    with booted("noreboot", auto=False, options="noreboot", reboots=True) as m:
+        m.send("reboot\n")
+        m.expect(r"'noreboot' set - not rebooting\.")
+        assert silent(m), "it was reset, or goes on"

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`selftest` at the prompt, and by itself when the boot option asks for it: a report of a page, true in what an emulator can be checked for."""
+import re
+
+from harness import booted, case
+
+MACHINE = None
+LINE = re.compile(r"^\[(works  |missing|FAILED )\] ([^:]+): (.+)$")
+
+
+def _report(text):
+    """{what: (verdict, text)} of a report, which ends with its own count."""
+    rows = [match for match in map(LINE.match, text.splitlines()) if match]
+    found = {match[2]: (match[1].strip(), match[3]) for match in rows}
+    works, missing, failed = map(int, re.search(r"^selftest: (\d+) work, (\d+) missing, (\d+) failed\.$", text, re.M).groups())
+    assert works + missing + failed == len(rows), text
+    assert failed == sum(match[1] == "FAILED " for match in rows), text
+    return found
+
+
+@case("the report: features, memory, timers, exits of each CPU, restarts, a guest; with the boot option it runs by itself")
+def report(_):
+    with booted("selftest", auto=False, cpus=2, memory=2048, options="selftest") as m:
+        first = "\n".join(line.rstrip() for line in m.screen.lines)
+        found = _report(first)
+        bad = {what: row for what, row in found.items() if row[0] == "FAILED"}
+        assert not bad, bad
+        assert "EPYC" in found["CPU"][1] and "2 CPUs run" in found["CPU"][1], found["CPU"]
+        assert found["virtualization"][0] == "works" and "SVM" in found["virtualization"][1], found["virtualization"]
+        assert found["IOMMU"] == ("missing", "the firmware names none"), found["IOMMU"]
+        assert 2000 <= int(re.search(r"(\d+) MiB of RAM", found["memory map"][1])[1]) <= 2048, found["memory map"]
+        for timer in ("PM timer", "HPET"):
+            assert found[timer][0] == "works", found[timer]
+        for cpu in ("CPU 0", "CPU 1"):
+            assert re.search(r"CPUID takes [1-9]\d+ ticks", found[cpu][1]), found[cpu]
+        for service in ("platform", "xenstore", "console"):
+            assert found[f"restart of {service}"][0] == "works", found
+        assert found["xenstore's memory"][0] == found["Debian guest"][0] == found["rings, IPC"][0] == "works", found
+        assert len(first[first.index("selftest: no disk"):].splitlines()) <= 50, "the report is longer than a page"
+        # It leaves nothing behind.
+        assert set(m.domains()) == {"Domain-0", "xenstore", "console", "platform"}, m.domains()
+        m.refused("xenstore-read /local/domain/0/selftest", "selftest")
+        m.power_off()
+
+
+@case("an IOMMU and a missing HPET are seen")
+def other_hardware(_):
+    extra = ["-machine", "hpet=off,kernel-irqchip=off", "-device", "intel-iommu"]
+    with booted("selftest-other", auto=False, cpus=1, extra=extra) as m:
+        found = _report(m.ok("selftest", 300))
+        assert found["IOMMU"] == ("missing", "1 VT-d and 0 AMD-Vi units are there, and not used yet"), found["IOMMU"]
+        assert found["HPET"][0] == "missing", found["HPET"]

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/platform/tco_watchdog.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "test/unit/platform/fake_ports.hpp"
+
+using namespace bulkhead::platform;
+
+namespace {
+
+constexpr uint16_t kTco = 0x660;
+
+// An ICH9: the LPC bridge's configuration space and the TCO timer, which the test advances.
+struct Chipset : platform_test::FakePorts {
+    std::map<uint32_t, uint32_t> config{{0x00, 0x29188086}, {0x08, 0x06010002}, {0x40, 0x601}, {0x44, 0x80}};
+    uint32_t address = 0, control = 1 << 11, timer = 4, status1 = 8, status2 = 2, left = 4;
+    volatile uint32_t general = 1 << 5;
+    bool reset = false, deaf = false;
+    Chipset() {
+        on_write[0xcf8] = [this](uint32_t v) { address = v; };
+        on_read[0xcfc] = [this] {
+            return (address & ~0xffu) == 0x8000f800 ? config[address & 0xff] : ~uint32_t{0};
+        };
+        on_read[kTco + 8] = [this] { return control; };
+        on_write[kTco + 8] = [this](uint32_t v) { control = deaf ? control : v; };
+        on_read[kTco + 0x12] = [this] { return timer; };
+        on_write[kTco + 0x12] = [this](uint32_t v) { timer = v; };
+        on_write[kTco] = [this](uint32_t) { left = timer & 0x3ff, status1 &= ~8u; };
+        on_write[kTco + 4] = [this](uint32_t v) { status1 &= ~v; };
+        on_write[kTco + 6] = [this](uint32_t v) { status2 &= ~v; };
+    }
+    void tick() {
+        if ((control & 1 << 11) || --left != 0) return;
+        if (status1 & 8) status2 |= 2, reset = (general & 1 << 5) == 0;
+        status1 |= 8;
+        left = timer & 0x3ff;
+    }
+};
+
+constexpr PortRange kTcoPorts{kTco, 32, 0}, kPciPorts{0xcf8, 8, 0};
+
+}  // namespace
+
+TEST_CASE("watchdog: it resets a machine that stops reloading, in the time that it says, and no other") {
+    Chipset chipset;
+    TcoWatchdog watchdog{chipset, kTcoPorts, kPciPorts, &chipset.general};
+    REQUIRE(watchdog.start().empty());
+    CHECK(watchdog.running());
+    CHECK((chipset.status1 & 8) == 0);
+    CHECK((chipset.status2 & 2) == 0);
+    for (unsigned n = 0; n < 1000; n++) {
+        chipset.tick();
+        if (n % 2) watchdog.reload();
+    }
+    CHECK_FALSE(chipset.reset);
+    unsigned ticks = 0;
+    while (!chipset.reset && ticks < 100) chipset.tick(), ticks++;
+    CHECK(chipset.reset);
+    CHECK(ticks * 600 <= TcoWatchdog::kResetMs);
+    CHECK(ticks * 600 > 2 * TcoWatchdog::kReloadMs);
+}
+
+TEST_CASE("watchdog: stopped, it resets nobody") {
+    Chipset chipset;
+    TcoWatchdog watchdog{chipset, kTcoPorts, kPciPorts, &chipset.general};
+    REQUIRE(watchdog.start().empty());
+    watchdog.stop();
+    for (unsigned n = 0; n < 1000; n++) chipset.tick();
+    CHECK_FALSE(chipset.reset);
+}
+
+TEST_CASE("watchdog: on another chipset nothing is written to ports that may be anybody's") {
+    const auto refused = [](auto change, PortRange tco = kTcoPorts, PortRange pci = kPciPorts) {
+        Chipset chipset;
+        change(chipset);
+        bool touched = false;
+        for (uint16_t port = kTco; port < kTco + 32; port++)
+            chipset.on_write[port] = [&](uint32_t) { touched = true; };
+        TcoWatchdog watchdog{chipset, tco, pci, &chipset.general};
+        const std::string problem = watchdog.start();
+        CHECK_FALSE(watchdog.running());
+        CHECK_FALSE(touched);
+        return problem.starts_with("no watchdog found");
+    };
+    CHECK(refused([](Chipset& c) { c.config[0] = 0x79011022; }));  // AMD's bridge
+    CHECK(refused([](Chipset& c) { c.config[8] = 0x05800000; }));  // no ISA bridge (100 series: the P2SB)
+    CHECK(refused([](Chipset& c) { c.config[0x40] = 0x401; }));    // its ACPI space is elsewhere
+    CHECK(refused([](Chipset& c) { c.config[0x44] = 0; }));        // or off
+    CHECK(refused([](Chipset& c) { c.on_read.erase(0xcfc); }));
+    CHECK(refused([](Chipset&) {}, {}));
+    CHECK(refused([](Chipset&) {}, kTcoPorts, {}));
+}
+
+TEST_CASE("watchdog: a timer that does not take its settings is not relied on") {
+    Chipset chipset;
+    chipset.deaf = true;
+    TcoWatchdog watchdog{chipset, kTcoPorts, kPciPorts, &chipset.general};
+    CHECK_FALSE(watchdog.start().empty());
+    CHECK_FALSE(watchdog.running());
+}
