@@ -226,12 +226,18 @@ void ConsoleService::room(Client&) {
     flush_input();
 }
 
+size_t ConsoleService::show(std::span<const std::byte> bytes) {
+    const size_t taken = uart_.write(bytes);
+    if (screen_) screen_->write(bytes.first(taken));
+    return taken;
+}
+
 void ConsoleService::pump() {
     std::byte part[Uart::kQueueBytes];
     while (!prompt_output_.empty() && uart_.room() != 0) {
         const size_t bytes = std::min(prompt_output_.size(), uart_.room());
         std::copy_n(prompt_output_.begin(), bytes, part);
-        const size_t taken = uart_.write({part, bytes});
+        const size_t taken = show({part, bytes});
         prompt_output_.erase(prompt_output_.begin(), prompt_output_.begin() + static_cast<ptrdiff_t>(taken));
     }
     if (!attached_ || !prompt_output_.empty()) return;
@@ -240,7 +246,7 @@ void ConsoleService::pump() {
     while (uart_.room() != 0) {
         const size_t bytes = log->read(shown_, {part, uart_.room()});
         if (bytes == 0) break;
-        (void)uart_.write({part, bytes});
+        (void)show({part, bytes});
     }
     if (!log->connected && shown_ == log->written()) detach();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who sees what of the serial line. Each domain prints into its own log; the terminal belongs to dom0's
-// prompt, or, while dom0 has attached it, to one domain, whose log is then shown from its beginning. Ctrl-]
-// gives it back.
+// Who sees what of the serial line and the screen, which show the same. Each domain prints into its own log;
+// the terminal belongs to dom0's prompt, or, while dom0 has attached it, to one domain, whose log is then
+// shown from its beginning. Ctrl-] gives it back.
 //
 // A domain's identity is its channel's badge; a badge with kControlRole belongs to dom0's control channel
 // (manifest: "console:control"). A domain that prints faster than the line carries is only slowed down (its
@@ -13,6 +13,7 @@
 
 #include "lib/ring/listener.hpp"
 #include "schema/console.capnp.h"
+#include "services/console-stubdom/screen.hpp"
 #include "services/console-stubdom/scrollback.hpp"
 #include "services/console-stubdom/uart.hpp"
 
@@ -20,7 +21,9 @@ namespace bulkhead::console {
 
 class ConsoleService final : public ring::Service {
   public:
-    ConsoleService(Uart& uart, Scrollback& scrollback) : uart_{uart}, scrollback_{scrollback} {}
+    // `screen` shows what the serial line carries; nullptr: there is none.
+    ConsoleService(Uart& uart, Scrollback& scrollback, Screen* screen = nullptr)
+        : uart_{uart}, scrollback_{scrollback}, screen_{screen} {}
     void set_listener(ring::Listener& listener) { listener_ = &listener; }
 
     // Bytes from the terminal.
@@ -45,9 +48,11 @@ class ConsoleService final : public ring::Service {
     void answer(ring::Client& control, uint32_t request, const char* error);
     void detach();
     void flush_input();
+    size_t show(std::span<const std::byte> bytes);
 
     Uart& uart_;
     Scrollback& scrollback_;
+    Screen* const screen_;
     ring::Listener* listener_ = nullptr;
     std::deque<std::byte> prompt_output_;  // dom0's, not yet on the line
     std::deque<std::byte> prompt_input_, domain_input_;

@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The console stub domain: takes the serial port over from the kernel and serves "accept-console".
+// The console stub domain: takes the serial port over from the kernel, and the screen and the keyboard from
+// the firmware, and serves "accept-console".
 #include <cstdio>
 #include <string>
 
 #include "lib/cap/environment.hpp"
 #include "services/console-stubdom/console_service.hpp"
+#include "services/console-stubdom/local_terminal.hpp"
 
 namespace bulkhead::console {
 namespace {
-
-class UartPorts final : public Ports {
-  public:
-    UartPorts(cap::CapAddr ports, uint16_t first) : ports_{ports}, first_{first} {}
-    uint8_t in(unsigned reg) override {
-        return static_cast<uint8_t>(cap::sys::port_in(ports_, static_cast<uint16_t>(first_ + reg), 1).r0);
-    }
-    void out(unsigned reg, uint8_t value) override {
-        cap::drop(cap::sys::port_out(ports_, static_cast<uint16_t>(first_ + reg), 1, value));
-    }
-
-  private:
-    cap::CapAddr ports_;
-    uint16_t first_;
-};
 
 const abi::NamedCap& need(const abi::StartInfo& start, const char* name) {
     const abi::NamedCap* found = cap::find_cap(start, name);
@@ -36,6 +23,7 @@ int serve(const abi::StartInfo& start) {
     const auto& ports = need(start, "uart-ports");
     const auto& irq = need(start, "uart-irq");
     const auto& kept = need(start, "scrollback");
+    const auto log = cap::address(need(start, "log-all"));
     auto hub = ring::Hub::create(env);
     const auto bit = hub ? hub->take_bit() : std::nullopt;
     if (!bit) return cap::log_line("console: cannot make its notification"), 1;
@@ -44,26 +32,35 @@ int serve(const abi::StartInfo& start) {
         return cap::log_line("console: cannot bind the serial port's interrupt"), 1;
 
     // From here on the line is ours; the kernel takes it back only to panic.
-    cap::drop(cap::sys::log_control(cap::address(need(start, "log-all")), abi::kLogUartOff));
-    UartPorts io{cap::address(ports), static_cast<uint16_t>(ports.value & 0xffff)};
+    cap::drop(cap::sys::log_control(log, abi::kLogUartOff));
+    PortRange io{ports};
     Uart uart{io};
+    LocalTerminal local{start, log, env.clock};
     if (!uart.present())
-        cap::log_line("console: there is no serial port at its I/O ports; output goes nowhere");
+        cap::log_line(local.screen()
+                          ? "console: there is no serial port at its I/O ports"
+                          : "console: there is neither a serial port nor a screen; output goes nowhere");
+    if (local.irq() &&
+        cap::sys::irq_bind(cap::address(*local.irq()), interrupt->address()) != cap::Status::Ok)
+        cap::log_line("console: cannot bind the keyboard's interrupt");
     Scrollback scrollback{{reinterpret_cast<std::byte*>(kept.mapped.base), kept.mapped.size}};
-    ConsoleService service{uart, scrollback};
+    ConsoleService service{uart, scrollback, local.screen()};
     ring::Listener listener{*hub, cap::address(need(start, "accept-console")), service, {.max_clients = 250}};
     service.set_listener(listener);
 
     std::vector<std::byte> input;
     for (;;) {
-        const cap::Status status = listener.turn(abi::kDeadlineNever);
+        const cap::Status status = listener.turn(local.deadline());
         if (status != cap::Status::Ok && status != cap::Status::Timeout)
             return cap::log_line(std::string{"console: cannot receive: "} + cap::describe(status)), 1;
         input.clear();
         uart.interrupt(input);
         cap::drop(cap::sys::irq_ack(cap::address(irq)));
+        local.interrupt(input);
+        if (local.irq()) cap::drop(cap::sys::irq_ack(cap::address(*local.irq())));
         if (!input.empty()) service.input(input);
         service.pump();
+        local.draw();
     }
 }
 

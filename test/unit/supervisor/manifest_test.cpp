@@ -78,14 +78,16 @@ TEST_CASE("manifest: the shipped manifest is accepted and says what each service
     REQUIRE(manifest->find_template("vmm"));
     REQUIRE(manifest->find_template("vmm")->vcpus_max == 16);
     CHECK(manifest->find_template("other") == nullptr);
-    unsigned uart_ports = 0, uart_irqs = 0;
+    unsigned uart_ports = 0, uart_irqs = 0, screens = 0;
     for (const auto& service : manifest->services)
         for (const auto& grant : service.grants) {
             uart_ports += grant.type == GrantType::Ports && grant.first == 0x3f8;
-            uart_irqs += grant.type == GrantType::IsaIrq;
+            uart_irqs += grant.type == GrantType::IsaIrq && grant.first == 4;
+            screens += grant.type == GrantType::Framebuffer;
         }
     CHECK(uart_ports == 1);
     CHECK(uart_irqs == 1);
+    CHECK(screens == 1);
 }
 
 TEST_CASE("manifest: mistakes are refused with the path of the node") {
@@ -121,6 +123,11 @@ TEST_CASE("manifest: mistakes are refused with the path of the node") {
               t.service("a", 1, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
               t.service("b", 2, [](Tree& n) { n.begin("s").text("type", "spawn").end(); });
           }) == "manifest: /services/b/s: is granted to /services/a already");
+    for (const char* once : {"framebuffer", "acpi-sci", "acpi-hpet", "intel-tco"})
+        CHECK(error_of([&](Tree& t) {
+                  t.service("a", 1, [&](Tree& n) { n.begin("s").text("type", once).end(); });
+                  t.service("b", 2, [&](Tree& n) { n.begin("s").text("type", once).end(); });
+              }) == "manifest: /services/b/s: is granted to /services/a already");
 }
 
 TEST_CASE("manifest: what cannot be shared or stands alone is refused") {
