@@ -194,7 +194,7 @@ enum LogFlags : uint32_t { kLogUartOff = 1, kLogUartOn = 2, kLogClear = 4 };
 // ---------------------------------------------------------------------------------------------------------
 struct CapEntry {
     uint64_t domain_tag;  // of the object that contains the slot
-    uint64_t container;   // object id of the CNode, Thread or Vcpu that contains the slot
+    uint64_t container;   // object id of the CNode, Thread, Vcpu or IrqHandler that contains the slot
     uint32_t slot;
     uint8_t type;
     uint8_t rights;
@@ -203,13 +203,13 @@ struct CapEntry {
                     // CNode
     uint64_t badge;   // Endpoint, Notification; IoPort: first | count<<16; IrqHandler: gsi; PageTable: kind |
                       // level << 8
-    uint64_t object;  // object id; equal ids are the same object. Frames, Untypeds: an opaque number that
-                      // keeps adjacency (see span)
+    uint64_t object;  // object id; equal ids are the same object. Frames, Untypeds: opaque number of the
+                      // first page, below 2^53; numbers that overlap are the same memory
     uint64_t parent_container;  // where the parent capability lies (0, 0: a root)
     uint32_t parent_slot;
     uint32_t reserved;
-    uint64_t span_first;  // Frame, Untyped: opaque page number of the first page; overlap of [first, first +
-                          // pages) means shared memory
+    uint64_t
+        mapped_in;  // mapped Frame, PageTable: object id of the PageTable that it is an entry of; 0: none
 };
 static_assert(sizeof(CapEntry) == 64);
 inline constexpr unsigned kCapEntriesPerCall = 3400 / sizeof(CapEntry);

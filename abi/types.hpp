@@ -116,6 +116,9 @@ inline constexpr uint64_t kHugePageBits = 30;
 // non-canonical RIP).
 inline constexpr uint64_t kUserEnd = 0x0000'7fff'ffff'f000;
 
+// The root task's domain tag; Xen's DOMID_XEN, which no domain has.
+inline constexpr uint64_t kRootTag = 0x7ff2;
+
 inline constexpr unsigned kMaxCpus = 64;
 inline constexpr unsigned kPriorities = 64;  // 0 lowest, 63 highest
 

@@ -18,7 +18,7 @@ PROMPT = "dom0# "
 # How much longer than the times written in calls a slow or busy host may take.
 PATIENCE = float(os.environ.get("BULKHEAD_PATIENCE", "2"))
 BOCHS_NOISE = re.compile(r"\d{11}i\[")
-DEAD = re.compile(r"^kernel panic: |^\(kernel\) supervisor: .* cannot start its services")
+DEAD = re.compile(r"^kernel panic: |^\(root\) supervisor: .* cannot start its services")
 
 
 class Timeout(Failure):

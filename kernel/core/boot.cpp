@@ -67,7 +67,7 @@ T* add_object(uint32_t index, ObjectType type, uint64_t offset = 0) {
     const uint64_t bytes = object_bytes(type, 0);
     T* object = reinterpret_cast<T*>(
         static_cast<char*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)})) + offset);
-    object_init(object->header, type, bytes, 0);
+    object_init(object->header, type, bytes, abi::kRootTag);
     cap_create(slot_at(index), nullptr, type, &object->header);
     return object;
 }
@@ -281,14 +281,14 @@ void setup(const Machine& m) {
         sys.cpu[i]->timer_at = abi::kDeadlineNever;
     }
     sys.tsc_khz = m.tsc_khz;
-    sys.secret = m.secret >> 1;
+    sys.secret = m.secret >> 13;  // with a page number added it is exact in a double, as in JSON
     sys.features = m.kernel_info.features;
     sys.gsi_limit = static_cast<uint32_t>(m.fault_gsi_limit < kMaxIrqs ? m.fault_gsi_limit : kMaxIrqs);
     choose_reserve();
 
     const uint64_t bytes = object_bytes(ObjectType::CNode, abi::kRootCNodeBits);
     cnode = static_cast<CNode*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)}));
-    object_init(cnode->header, ObjectType::CNode, bytes, 0);
+    object_init(cnode->header, ObjectType::CNode, bytes, abi::kRootTag);
     cnode->header.size_bits = abi::kRootCNodeBits;
     container_list_add(cnode->header);
     cap_create(slot_at(root::kCNode), nullptr, ObjectType::CNode, &cnode->header).size_bits =
@@ -355,7 +355,7 @@ void map_ipc_buffer(uint64_t address) {
 uint32_t add_runtime_cnode(unsigned bits) {
     const uint64_t bytes = object_bytes(ObjectType::CNode, bits);
     auto* table = static_cast<CNode*>(arch::phys_to_virt(PhysAddr{allocate(bytes, abi::kPageSize)}));
-    object_init(table->header, ObjectType::CNode, bytes, 0);
+    object_init(table->header, ObjectType::CNode, bytes, abi::kRootTag);
     table->header.size_bits = static_cast<uint8_t>(bits);
     container_list_add(table->header);
     cap_create(slot_at(next_slot), nullptr, ObjectType::CNode, &table->header).size_bits =

@@ -31,10 +31,11 @@ CapEntry describe(const Object& container, const Slot& s, uint32_t index) {
             e.badge = abi::table_size_arg(table.kind, table.level);
         }
     } else if (s.type == ObjectType::Untyped || s.type == ObjectType::Frame) {
-        e.object = e.span_first = opaque_page(s.object);
+        e.object = opaque_page(s.object);
     } else {
         e.badge = s.type == ObjectType::IoPort ? s.object : s.badge;
     }
+    if (mapped) e.mapped_in = table_that_maps(s).header.id;
     if (s.parent != nullptr) {
         e.parent_container = container_of(*s.parent)->id;
         e.parent_slot = s.parent->index();

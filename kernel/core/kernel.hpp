@@ -123,6 +123,7 @@ Status table_map(PageTable& root, Slot& table, uint64_t address, uint64_t* missi
 Status frame_map(PageTable& root, Slot& frame, uint64_t address, uint64_t flags, uint64_t* missing_level);
 void frame_unmap(Slot& frame);
 void table_unmap(Slot& table);
+const PageTable& table_that_maps(const Slot& mapped);  // a mapped Frame or PageTable
 void mapping_moved(Slot& now_here);  // the slot of a mapped Frame or PageTable has a new address
 void page_table_destroy(PageTable& table);
 // Physical address of a user-writable (or readable) user byte, 0: none.

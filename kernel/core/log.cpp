@@ -65,9 +65,9 @@ bool log_panic(const char* text, size_t bytes) {
     return true;
 }
 
-LogLine::LogLine(uint64_t domain_tag, bool by_user) {
-    if (domain_tag == 0) {
-        text(by_user ? "(root) " : "(kernel) ");
+LogLine::LogLine(uint64_t domain_tag) {
+    if (domain_tag == abi::kRootTag) {
+        text("(root) ");
     } else {
         text("(d").number(domain_tag).text(") ");
     }
@@ -115,7 +115,7 @@ Status sys_log_write(Cpu&, Thread& t, UserContext& u) {
     // look like another's.
     const volatile uint8_t* text = t.buffer->data;
     for (uint64_t i = 0; i < u.rsi;) {
-        LogLine line{t.header.tag, true};
+        LogLine line{t.header.tag};
         for (unsigned column = 0; i < u.rsi && column < 200; ++column) {
             const char c = static_cast<char>(text[i++]);
             if (c == '\n') break;

@@ -12,9 +12,9 @@ namespace bulkhead::core {
 // it may write.
 bool log_allowed(uint64_t domain_tag, uint64_t bytes);
 
-// Builds one line and appends it: LogLine{tag}.text("…").number(n).end(). Tag 0 is the kernel's.
+// Builds one line and appends it: LogLine{tag}.text("…").number(n).end().
 struct LogLine {
-    explicit LogLine(uint64_t domain_tag, bool by_user = false);
+    explicit LogLine(uint64_t domain_tag);
     LogLine& text(const char* s);
     LogLine& number(uint64_t n);
     LogLine& hex(uint64_t n);

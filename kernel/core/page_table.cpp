@@ -179,6 +179,10 @@ void table_unmap(Slot& slot) {
     slot.mapping = 0;
 }
 
+const PageTable& table_that_maps(const Slot& mapped) {
+    return *table_at(mapped.mapping & ~uint64_t{0xfff});
+}
+
 void mapping_moved(Slot& now_here) {
     set_back(*table_at(now_here.mapping & ~uint64_t{0xfff}), static_cast<unsigned>(now_here.mapping & 0xfff),
              &now_here);

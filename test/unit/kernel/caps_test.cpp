@@ -384,7 +384,11 @@ TEST_CASE("Inspect lists every capability once, with parents, and no addresses")
             }
             if (in_root && entry.slot == f) {
                 saw_frame = true;
-                CHECK(entry.span_first == (m.slot(f).object >> 12) + core::sys.secret);
+                CHECK(entry.object == (m.slot(f).object >> 12) + core::sys.secret);
+                CHECK(entry.object < uint64_t{1} << 53);
+                CHECK(entry.domain_tag == abi::kRootTag);
+                CHECK((entry.flags & 1) == 0);
+                CHECK(entry.mapped_in == 0);
                 CHECK(entry.size_bits == 14);
             }
         }
@@ -405,6 +409,46 @@ TEST_CASE("Inspect lists every capability once, with parents, and no addresses")
     CHECK(m.call(Call::InspectCounts, abi::root::kLog).status == Status::WrongType);
 }
 
+TEST_CASE("Inspect says where and how a Frame is mapped, and which table lies in which") {
+    Machine m;
+    const uint64_t root = m.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, 4)),
+                   leaf = m.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, 1)),
+                   frame = m.make(ObjectType::Frame, 12);
+    for (unsigned level : {3, 2}) {
+        const uint64_t table =
+            m.make(ObjectType::PageTable, abi::table_size_arg(abi::TableKind::Host, level));
+        REQUIRE(m.call(Call::TableMap, root, table, 0x40'0000'0000).status == Status::Ok);
+    }
+    REQUIRE(m.call(Call::TableMap, root, leaf, 0x40'0000'0000).status == Status::Ok);
+    REQUIRE(
+        m.call(Call::FrameMap, root, frame, 0x40'0000'0000, abi::map::kRead | abi::map::kWrite, 1).status ==
+        Status::Ok);
+    const auto entry_of = [&](uint64_t slot) {
+        abi::CapEntry found{};
+        uint64_t c0 = 0, c1 = 0;
+        do {
+            const auto o = m.call(Call::InspectCaps, abi::root::kInspect, c0, c1);
+            for (uint64_t i = 0; i < o.r0; ++i) {
+                abi::CapEntry entry;
+                memcpy(&entry, m.root().buffer->data + i * sizeof entry, sizeof entry);
+                if (entry.container == m.slot(abi::root::kCNode).as<core::Object>()->id && entry.slot == slot)
+                    found = entry;
+            }
+            c0 = o.r1;
+            c1 = o.r2;
+        } while (c0 != 0 || c1 != 0);
+        return found;
+    };
+    CHECK(entry_of(root).mapped_in == 0);
+    CHECK((entry_of(frame).flags & (1 | 4 | 8)) == (1 | 4));
+    CHECK(entry_of(frame).mapped_in == entry_of(leaf).object);
+    CHECK((entry_of(leaf).flags & 1) != 0);
+    CHECK(entry_of(leaf).mapped_in != 0);
+    REQUIRE(m.call(Call::Unmap, frame, 1).status == Status::Ok);
+    CHECK((entry_of(frame).flags & (1 | 4 | 8)) == 0);
+    CHECK(entry_of(frame).mapped_in == 0);
+}
+
 TEST_CASE("Tags and the log") {
     Machine m;
     core::Thread& t = m.make_thread(0, 10);
@@ -418,6 +462,12 @@ TEST_CASE("Tags and the log") {
     fake::state.uart.clear();
     CHECK(m.call(Call::LogWrite, abi::root::kLog, sizeof text - 1).status == Status::Ok);
     CHECK(fake::state.uart == "(d7) hello\n(d7) wor?ld\n");
+    for (const auto& [tag, line] : {std::pair{uint64_t{0}, "(d0) he\n"}, {abi::kRootTag, "(root) he\n"}}) {
+        REQUIRE(m.call(Call::TagSet, abi::root::kTagControl, abi::root::kThread, tag).status == Status::Ok);
+        fake::state.uart.clear();
+        CHECK(m.call(Call::LogWrite, abi::root::kLog, 2).status == Status::Ok);
+        CHECK(fake::state.uart == line);
+    }
     CHECK(m.call(Call::LogWrite, abi::root::kLog, 5000).status == Status::BadArgument);
     const auto read = m.call(Call::LogRead, abi::root::kLog, 0);
     CHECK(read.status == Status::Ok);
