@@ -53,6 +53,8 @@ struct FromControl {
       domain @9 :UInt64;
       name @10 :Text;
     }
+    typed @11 :Data;                     # once after a successful attach: what was typed since the attaching command's Enter and
+                                         # had reached dom0 already; until it comes, the service holds back what is typed further
   }
 }
 

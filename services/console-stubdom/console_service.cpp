@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "abi/start.hpp"
 #include "lib/ring/message.hpp"
@@ -55,6 +56,8 @@ bool ConsoleService::connected(Client& client) {
 void ConsoleService::disconnected(Client& client, ring::CloseReason) {
     if (is_control(client)) {
         attached_.reset();
+        holding_ = false;
+        held_.clear();
         prompt_input_.clear();
         domain_input_.clear();
         return;
@@ -127,6 +130,7 @@ bool ConsoleService::from_control(Client& client, std::span<const uint64_t> word
                     log->rename({name.begin(), name.size()});
                 break;
             }
+            case FromControl::TYPED: typed(bytes_of(message.getTyped())); break;
         }
         return true;
     });
@@ -148,6 +152,18 @@ void ConsoleService::attach(Client& control, uint32_t request, uint64_t badge) {
     attached_ = badge;
     shown_ = log->oldest();
     domain_input_.clear();
+    holding_ = true;
+    held_.assign(prompt_input_.begin(), prompt_input_.end());
+    prompt_input_.clear();
+}
+
+// Typed for the domain, in order: what dom0 had read before it was answered, then what came since.
+void ConsoleService::typed(std::span<const std::byte> before) {
+    if (!std::exchange(holding_, false)) return;
+    std::vector<std::byte> all(before.begin(), before.end());
+    all.insert(all.end(), held_.begin(), held_.end());
+    held_.clear();
+    input(all);
 }
 
 void ConsoleService::history(Client& control, uint32_t request, uint64_t badge, uint64_t offset) {
@@ -185,6 +201,9 @@ void ConsoleService::list(Client& control, uint32_t request) {
 void ConsoleService::detach() {
     const uint64_t badge = *attached_;
     attached_.reset();
+    holding_ = false;
+    prompt_input_.insert(prompt_input_.end(), held_.begin(), held_.end());
+    held_.clear();
     listener_->for_each([&](Client& client) {
         if (is_control(client))
             (void)ring::send<ToControl>(client.channel(), 16,
@@ -193,6 +212,12 @@ void ConsoleService::detach() {
 }
 
 void ConsoleService::input(std::span<const std::byte> bytes) {
+    if (holding_) {
+        held_.insert(held_.end(), bytes.begin(),
+                     bytes.begin() + static_cast<ptrdiff_t>(std::min(
+                                         bytes.size(), kMaxQueued - std::min(kMaxQueued, held_.size()))));
+        return;
+    }
     for (const std::byte byte : bytes) {
         if (attached_ && byte == kEscape) {
             flush_input();

@@ -47,6 +47,7 @@ class ConsoleService final : public ring::Service {
     void list(ring::Client& control, uint32_t request);
     void answer(ring::Client& control, uint32_t request, const char* error);
     void detach();
+    void typed(std::span<const std::byte> before);
     void flush_input();
     size_t show(std::span<const std::byte> bytes);
 
@@ -57,6 +58,8 @@ class ConsoleService final : public ring::Service {
     std::deque<std::byte> prompt_output_;  // dom0's, not yet on the line
     std::deque<std::byte> prompt_input_, domain_input_;
     std::optional<uint64_t> attached_;  // badge
+    bool holding_ = false;              // dom0 still has to say what it had read of the domain's input
+    std::deque<std::byte> held_;        // typed meanwhile
     uint64_t shown_ = 0;                // position in its log
 };
 

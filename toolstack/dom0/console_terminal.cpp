@@ -11,7 +11,7 @@ namespace {
 using schema::console::FromControl;
 using schema::console::ToControl;
 
-constexpr std::size_t kMaxInput = 16 * 1024, kMaxLine = 1024, kPiece = 1024;
+constexpr std::size_t kMaxInput = 16 * 1024, kMaxLine = 1024, kPiece = 1024, kMaxTyped = 4096;
 constexpr std::int64_t kPatienceMs = 3000, kAnswerMs = 5000;
 
 }  // namespace
@@ -95,7 +95,7 @@ void ConsoleTerminal::write(std::string_view bytes) {
     }
 }
 
-xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain) {
+xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain, std::string_view typed) {
     interrupted_ = false;
     const std::uint64_t deadline = loop_.deadline_ms(kAnswerMs);
     if (!loop_.until(deadline, [&] { return link_.up(); }))
@@ -110,7 +110,17 @@ xl::Result<void> ConsoleTerminal::attach(std::uint64_t domain) {
     const bool answered = sent && loop_.until(deadline, [&] { return answer.has_value(); });
     const auto text = answered ? *answer : std::string{"the console service does not answer"};
     answers_.erase(request);
-    if (text.empty()) return {};
+    if (text.empty()) {
+        // The answer came behind all input that the service had sent before it.
+        std::string all{typed};
+        all.append(input_.begin(), input_.end());
+        input_.clear();
+        all.resize(std::min(all.size(), kMaxTyped));
+        (void)link_.send<FromControl>(16 + all.size() / 8, deadline, [&](FromControl::Builder m) {
+            m.setTyped({reinterpret_cast<const kj::byte*>(all.data()), all.size()});
+        });
+        return {};
+    }
     attached_ = false;
     return xl::fail(xl::ErrorKind::NotFound, text + ".");
 }

@@ -22,8 +22,9 @@ class ConsoleTerminal final : public xl::Terminal {
     std::optional<std::size_t> read(std::span<char> into, std::int64_t timeout_ms) override;
     void write(std::string_view bytes) override;
 
-    // Gives the terminal to a domain. Its end is told by attached() becoming false.
-    xl::Result<void> attach(std::uint64_t domain);
+    // Gives the terminal to a domain, with what was typed for it already. Its end is told by attached()
+    // becoming false.
+    xl::Result<void> attach(std::uint64_t domain, std::string_view typed);
     bool attached() const { return attached_; }
     // Whether the attachment ended because the service did: attach again.
     bool interrupted() const { return interrupted_; }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <unordered_map>
+#include <tuple>
 
 namespace bulkhead::dom0 {
 namespace {
@@ -17,15 +17,28 @@ constexpr const char* kTypes[] = {"Null",         "Untyped",      "CNode",    "F
                                   "Vcpu",         "IrqHandler",   "IoPort",   "IoSpace", "IrqControl",
                                   "SchedControl", "TagControl",   "Inspect",  "Log"};
 static_assert(std::size(kTypes) == abi::kObjectTypes);
+constexpr std::uint8_t kDevice = 2;
 constexpr int kMaxTries = 5;
+static_assert(xl::kSupervisorId == abi::kRootTag);
 constexpr std::size_t kMaxEntries = 200'000, kMaxLog = 1 << 20;
 
-std::string rights_text(std::uint8_t rights) {
+void put_rights(xl::CapabilityInfo& info, std::uint8_t rights) {
     static constexpr char kLetters[] = {'r', 'w', 'x', 'g', 'c', 't', 'd'};
-    std::string out;
+    static_assert(std::size(kLetters) < sizeof info.rights);
+    std::size_t length = 0;
     for (unsigned bit = 0; bit < std::size(kLetters); bit++)
-        if (rights >> bit & 1) out += kLetters[bit];
-    return out.empty() ? "-" : out;
+        if (rights >> bit & 1) info.rights[length++] = kLetters[bit];
+    if (length == 0) info.rights[0] = '-';
+}
+
+void put_mapping(xl::CapabilityInfo& info, const CapEntry& entry) {
+    constexpr std::uint8_t kMapped = 1, kWritable = 4, kExecutable = 8;
+    if ((entry.flags & kMapped) == 0) return;
+    std::size_t length = 0;
+    info.mapped[length++] = 'r';
+    if (entry.flags & kWritable) info.mapped[length++] = 'w';
+    if (entry.flags & kExecutable) info.mapped[length++] = 'x';
+    info.mapped_in = entry.mapped_in;
 }
 
 std::uint64_t size_of(const CapEntry& entry) {
@@ -37,32 +50,41 @@ std::uint64_t size_of(const CapEntry& entry) {
     }
 }
 
+struct Entries {
+    std::vector<CapEntry> all;  // as the kernel lists them: ascending by container and slot
+    bool changed = false;
+};
+
 // All of one epoch: the list is read again when capabilities were made or deleted meanwhile, a few times.
-std::optional<std::vector<CapEntry>> read_entries(cap::CapAddr inspect) {
-    std::vector<CapEntry> all;
+std::optional<Entries> read_entries(cap::CapAddr inspect) {
+    Entries out;
     for (int tries = 0; tries < kMaxTries; tries++) {
-        all.clear();
+        out.all.clear();
         std::uint64_t cursor[2] = {}, epoch = 0;
-        bool same = true;
+        out.changed = false;
         do {
             const cap::Result r = cap::sys::inspect_caps(inspect, cursor[0], cursor[1]);
             if (!r.ok()) return std::nullopt;
-            if (all.empty()) epoch = r.r3;
-            same = same && epoch == r.r3;
-            const std::size_t before = all.size(),
+            if (out.all.empty()) epoch = r.r3;
+            out.changed |= epoch != r.r3;
+            const std::size_t before = out.all.size(),
                               count = std::min<std::size_t>(r.r0, abi::kCapEntriesPerCall);
-            all.resize(before + count);
-            std::memcpy(all.data() + before, cap::ipc_buffer().data, count * sizeof(CapEntry));
+            out.all.resize(before + count);
+            std::memcpy(out.all.data() + before, cap::ipc_buffer().data, count * sizeof(CapEntry));
             cursor[0] = r.r1;
             cursor[1] = r.r2;
-        } while ((cursor[0] | cursor[1]) != 0 && all.size() < kMaxEntries);
-        if (same) break;
+        } while ((cursor[0] | cursor[1]) != 0 && out.all.size() < kMaxEntries);
+        if (!out.changed) break;
     }
-    return all;
+    return out;
 }
 
-std::uint64_t place(std::uint64_t container, std::uint32_t slot) {
-    return container << 20 | slot;
+// The object of the capability at a place; 0: there is none.
+std::uint64_t object_at(const std::vector<CapEntry>& all, std::uint64_t container, std::uint32_t slot) {
+    const auto at = std::ranges::lower_bound(all, std::pair{container, slot}, {}, [](const CapEntry& e) {
+        return std::pair{e.container, e.slot};
+    });
+    return at != all.end() && at->container == container && at->slot == slot ? at->object : 0;
 }
 
 // A slot's number is unique in its domain: the root CNode's slots are themselves, those of further containers
@@ -87,36 +109,38 @@ class SlotNames {
 
 }  // namespace
 
-xl::Result<std::vector<xl::CapabilityInfo>> list_capabilities(cap::CapAddr inspect,
-                                                              std::optional<xl::DomainId> domain,
-                                                              const DomainName& name) {
-    const auto all = read_entries(inspect);
-    if (!all) return xl::fail(xl::ErrorKind::Denied, "dom0 holds no Inspect capability.");
-    std::unordered_map<std::uint64_t, std::uint64_t> object_at;
-    for (const CapEntry& entry : *all) object_at[place(entry.container, entry.slot)] = entry.object;
-    SlotNames slots{*all};
-    std::map<std::uint64_t, std::string> names;
-    std::vector<xl::CapabilityInfo> out;
-    for (const CapEntry& entry : *all) {
+xl::Result<xl::CapabilityList> list_capabilities(cap::CapAddr inspect, std::optional<xl::DomainId> domain,
+                                                 const DomainName& name) {
+    const auto entries = read_entries(inspect);
+    if (!entries) return xl::fail(xl::ErrorKind::Denied, "dom0 holds no Inspect capability.");
+    SlotNames slots{entries->all};
+    xl::CapabilityList out;
+    out.changed = entries->changed;
+    const auto wanted = [&](const CapEntry& entry) { return !domain || entry.domain_tag == *domain; };
+    out.capabilities.reserve(static_cast<std::size_t>(std::ranges::count_if(entries->all, wanted)));
+    for (const CapEntry& entry : entries->all) {
         const std::uint64_t slot = slots.name(entry);
-        if (domain && entry.domain_tag != *domain) continue;
-        auto [known, made] = names.try_emplace(entry.domain_tag);
-        if (made) known->second = name(entry.domain_tag);
-        xl::CapabilityInfo info;
+        if (!wanted(entry)) continue;
+        xl::CapabilityInfo& info = out.capabilities.emplace_back();
         info.domain = static_cast<xl::DomainId>(entry.domain_tag);
-        info.domain_name = known->second;
         info.slot = slot;
         info.type = entry.type < std::size(kTypes) ? kTypes[entry.type] : "?";
-        info.rights = rights_text(entry.rights);
+        put_rights(info, entry.rights);
+        put_mapping(info, entry);
         info.badge = entry.badge;
         info.object = entry.object;
-        const auto parent = object_at.find(place(entry.parent_container, entry.parent_slot));
-        info.parent = entry.parent_container != 0 && parent != object_at.end() ? parent->second : 0;
+        info.parent = object_at(entries->all, entry.parent_container, entry.parent_slot);
         info.size = size_of(entry);
-        out.push_back(std::move(info));
+        info.container = entry.container;
+        info.index = entry.slot;
+        info.parent_container = entry.parent_container;
+        info.parent_index = entry.parent_slot;
+        info.device = (entry.flags & kDevice) != 0;
+        if (const auto [known, made] = out.names.try_emplace(info.domain); made)
+            known->second = name(entry.domain_tag);
     }
-    std::ranges::stable_sort(out, {}, [](const xl::CapabilityInfo& c) {
-        return std::pair{c.domain, c.slot};
+    std::ranges::sort(out.capabilities, {}, [](const xl::CapabilityInfo& c) {
+        return std::tuple{c.domain, c.slot, c.container};
     });
     return out;
 }

@@ -12,9 +12,8 @@ namespace bulkhead::dom0 {
 
 using DomainName = std::function<std::string(std::uint64_t tag)>;
 
-xl::Result<std::vector<xl::CapabilityInfo>> list_capabilities(cap::CapAddr inspect,
-                                                              std::optional<xl::DomainId> domain,
-                                                              const DomainName& name);
+xl::Result<xl::CapabilityList> list_capabilities(cap::CapAddr inspect, std::optional<xl::DomainId> domain,
+                                                 const DomainName& name);
 xl::Result<std::string> read_log(cap::CapAddr log, bool clear);
 
 }  // namespace bulkhead::dom0

@@ -98,9 +98,10 @@ Result<std::optional<xl::DomainEnd>> Machine::wait(xl::DomainId domain, xl::Wait
     }
 }
 
-Result<xl::ConsoleEnd> Machine::attach_console(xl::DomainId domain) {
+Result<xl::ConsoleEnd> Machine::attach_console(xl::DomainId domain, std::string_view typed) {
     do {
-        if (auto attached = p_.console.attach(domain); !attached) return std::unexpected(attached.error());
+        if (auto attached = p_.console.attach(domain, std::exchange(typed, {})); !attached)
+            return std::unexpected(attached.error());
         while (p_.console.attached()) idle_(abi::kDeadlineNever);
     } while (p_.console.interrupted() && guests_.exists(domain));
     // When the guest ended by itself, what that leads to may still be to be done.
@@ -144,7 +145,7 @@ Result<std::string> Machine::kernel_log(bool clear) {
     return read_log(cap::address(*log), clear);
 }
 
-Result<std::vector<xl::CapabilityInfo>> Machine::capabilities(std::optional<xl::DomainId> domain) {
+Result<xl::CapabilityList> Machine::capabilities(std::optional<xl::DomainId> domain) {
     const abi::NamedCap* inspect = cap::find_cap(start_, "inspect");
     if (!inspect) return xl::fail(ErrorKind::Denied, "the manifest does not let dom0 inspect the kernel.");
     const auto supervised = p_.spawner.domains();
@@ -153,7 +154,8 @@ Result<std::vector<xl::CapabilityInfo>> Machine::capabilities(std::optional<xl::
         if (const DomainRecord* record = guests_.record(static_cast<xl::DomainId>(tag)))
             return record->config.name;
         const auto it = std::ranges::find(supervised, tag, &SupervisedDomain::tag);
-        return it == supervised.end() ? "supervisor" : it->name;
+        if (it != supervised.end()) return it->name;
+        return tag == abi::kRootTag ? xl::kSupervisorName : "?";
     };
     return list_capabilities(cap::address(*inspect), domain, name);
 }

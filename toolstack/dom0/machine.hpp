@@ -36,13 +36,13 @@ class Machine final : public xl::Backend {
 
     xl::Result<std::optional<xl::DomainEnd>> wait(xl::DomainId domain, xl::WaitFor what,
                                                   std::int64_t timeout_ms) override;
-    xl::Result<xl::ConsoleEnd> attach_console(xl::DomainId domain) override;
+    xl::Result<xl::ConsoleEnd> attach_console(xl::DomainId domain, std::string_view typed) override;
 
     xl::Result<std::string> console_log(xl::DomainId domain) override { return p_.console.history(domain); }
     xl::Result<xl::PhysInfo> physinfo() override;
     xl::Result<std::vector<xl::Finding>> hardware() override;
     xl::Result<std::string> kernel_log(bool clear) override;
-    xl::Result<std::vector<xl::CapabilityInfo>> capabilities(std::optional<xl::DomainId> domain) override;
+    xl::Result<xl::CapabilityList> capabilities(std::optional<xl::DomainId> domain) override;
     xl::Result<std::vector<xl::StubDomainInfo>> stub_domains() override;
     xl::Result<void> restart_stub_domain(const std::string& name) override;
 

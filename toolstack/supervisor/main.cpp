@@ -93,11 +93,12 @@ void prepare_grant(Stock& stock, const DomainSpec& spec, const Grant& grant) {
                                boot.acpi.intel_rcba != 0 ? abi::kPageSize : 0, "chipset's register block");
         case GrantType::Framebuffer:
             return take_device(stock, boot.framebuffer.base, framebuffer_bytes(boot), "screen");
-        case GrantType::KeepCNode:
-            stock.held.emplace_back(
-                spec.name + "/" + grant.name,
-                new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode"));
+        case GrantType::KeepCNode: {
+            const CapAddr table = new_object(stock.env, abi::ObjectType::CNode, grant.first, "a kept CNode");
+            cap::drop(cap::sys::tag_set(CapAddr{0, abi::root::kTagControl}, table, spec.tag));
+            stock.held.emplace_back(spec.name + "/" + grant.name, table);
             return;
+        }
         default: return;
     }
 }

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -82,16 +83,31 @@ struct StubDomainInfo {
 };
 
 // One capability slot, as the kernel's Inspect object tells it: no addresses.
+// Who holds what the supervisor keeps for itself; no domain has this number (Xen's DOMID_XEN).
+inline constexpr DomainId kSupervisorId = 0x7ff2;
+inline constexpr const char* kSupervisorName = "supervisor";
+
+// `slot` is for people, unique in its domain. Exact places are (container, index): the object id of the
+// CNode, thread, vCPU or interrupt handler that the capability lies in, and the slot there.
 struct CapabilityInfo {
     DomainId domain = 0;
-    std::string domain_name;
     std::uint64_t slot = 0;
-    std::string type;    // "Untyped", "Frame", …
-    std::string rights;  // "rwx", "-" …
+    const char* type = "";  // "Untyped", "Frame", …
+    char rights[8] = "";    // "rwx", "-" …
     std::uint64_t badge = 0;
     std::uint64_t object = 0;
     std::uint64_t parent = 0;  // object id of the parent in the derivation tree; 0: none
     std::uint64_t size = 0;    // bytes
+    std::uint64_t container = 0, index = 0;
+    std::uint64_t parent_container = 0, parent_index = 0;  // 0, 0: it has no parent
+    char mapped[4] = "";          // "r", "rw", "rx", "rwx" (guests' memory); empty: it is not mapped
+    std::uint64_t mapped_in = 0;  // object id of the page table
+    bool device = false;          // memory of a device or of a boot module
+};
+struct CapabilityList {
+    std::vector<CapabilityInfo> capabilities;  // by domain and slot
+    std::map<DomainId, std::string> names;
+    bool changed = false;  // while it was made; some of it may not fit together
 };
 
 // What a self-test found of the machine itself.
@@ -137,7 +153,8 @@ class Backend {
     virtual Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) = 0;
     // Connects the operator's terminal to the domain's console, its log first; returns at Ctrl-] or when the
     // domain is gone.
-    virtual Result<ConsoleEnd> attach_console(DomainId domain) = 0;
+    // `typed`: what was typed so far, and is the domain's; of an attachment that fails it is nobody's.
+    virtual Result<ConsoleEnd> attach_console(DomainId domain, std::string_view typed) = 0;
 
     // What is still kept of what the domain printed.
     virtual Result<std::string> console_log(DomainId domain) = 0;
@@ -146,7 +163,7 @@ class Backend {
     // CPU, memory, firmware, timers; takes a moment.
     virtual Result<std::vector<Finding>> hardware() = 0;
     virtual Result<std::string> kernel_log(bool clear) = 0;
-    virtual Result<std::vector<CapabilityInfo>> capabilities(std::optional<DomainId> domain) = 0;
+    virtual Result<CapabilityList> capabilities(std::optional<DomainId> domain) = 0;
     virtual Result<std::vector<StubDomainInfo>> stub_domains() = 0;
     virtual Result<void> restart_stub_domain(const std::string& name) = 0;
 

@@ -83,8 +83,12 @@ int foreground(Context& context, DomainId id) {
 }
 
 int attach(Context& context, DomainId id) {
-    const auto end = context.backend.attach_console(id);
-    if (!end) return report(context, "xl", end.error());
+    const std::string typed = context.console.take_typed();
+    const auto end = context.backend.attach_console(id, typed);
+    if (!end) {
+        context.console.give_back(typed);
+        return report(context, "xl", end.error());
+    }
     // The guest wrote to the terminal past us, so where its cursor stands is unknown.
     if (*end == ConsoleEnd::Detached) context.console.print("\n");
     if (*end == ConsoleEnd::DomainGone)

@@ -46,6 +46,16 @@ std::optional<char> Console::read_byte(std::int64_t timeout_ms) {
     return c;
 }
 
+std::string Console::take_typed() {
+    std::string typed(pending_.begin(), pending_.end());
+    pending_.clear();
+    return typed;
+}
+
+void Console::give_back(std::string_view typed) {
+    pending_.insert(pending_.begin(), typed.begin(), typed.end());
+}
+
 bool Console::interrupted() {
     constexpr char kCtrlC = 0x03;
     fill(0);

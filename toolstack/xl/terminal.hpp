@@ -8,6 +8,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "toolstack/xl/text.hpp"
@@ -41,6 +42,10 @@ class Console {
     // The next byte, or nullopt after the timeout or at the end of the input (then ended() is true).
     std::optional<char> read_byte(std::int64_t timeout_ms);
     bool ended() const { return ended_; }
+
+    // What was typed ahead, for whom the terminal goes to now; and back, should it not go.
+    std::string take_typed();
+    void give_back(std::string_view typed);
 
     // Whether the operator pressed Ctrl-C since the last call; consumes it and what was typed before it.
     bool interrupted();

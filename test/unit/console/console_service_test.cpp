@@ -231,10 +231,23 @@ struct Dom0 : Peer {
         }
         (void)channel().arm();
     }
-    void attach(Bench& bench, uint64_t domain) {
+    void ask_for(Bench& bench, uint64_t domain) {
         (void)send<FromControl>([&](auto m) { m.initAttach().setDomain(domain); }, 16);
         bench.run();
         take();
+    }
+    void say_typed(Bench& bench, std::string_view text) {
+        (void)send<FromControl>(
+            [&](auto m) {
+                m.setTyped({reinterpret_cast<const kj::byte*>(text.data()), text.size()});
+            },
+            16 + text.size() / 8);
+        bench.run();
+        take();
+    }
+    void attach(Bench& bench, uint64_t domain) {
+        ask_for(bench, domain);
+        say_typed(bench, "");
     }
 };
 
@@ -287,6 +300,58 @@ TEST_CASE("console: attach shows the log, then what comes; Ctrl-] gives the term
     CHECK(bench.terminal.shown == "before after");
     dom0.attach(bench, 99);
     CHECK(dom0.error == "the domain has no console");
+}
+
+TEST_CASE("console: what was typed before the attach was done is the domain's, in order") {
+    Bench bench;
+    Dom0 dom0{bench};
+    Peer guest{bench, 7};
+    REQUIRE(dom0.connect() == Status::Ok);
+    REQUIRE(guest.connect() == Status::Ok);
+    bench.type("one ");
+    dom0.take();
+    dom0.ask_for(bench, 7);
+    bench.type("three");
+    CHECK(guest.typed().empty());  // until dom0 has said what it had read
+    dom0.say_typed(bench, "one two ");
+    CHECK(guest.typed() == "one two three");
+    dom0.say_typed(bench, "once only");
+    CHECK(guest.typed().empty());
+    CHECK(dom0.input == "one ");
+}
+
+TEST_CASE("console: a Ctrl-] that was typed ahead leaves, and what follows it is dom0's") {
+    Bench bench;
+    Dom0 dom0{bench};
+    Peer guest{bench, 7};
+    REQUIRE(dom0.connect() == Status::Ok);
+    REQUIRE(guest.connect() == Status::Ok);
+    dom0.ask_for(bench, 7);
+    bench.type(
+        "b\x1d"
+        "c");
+    dom0.say_typed(bench, "a");
+    CHECK(guest.typed() == "ab");
+    CHECK(dom0.detached == std::vector<uint64_t>{7});
+    CHECK(dom0.input == "c");
+}
+
+TEST_CASE("console: a domain that goes before dom0 has answered leaves the typed text to dom0") {
+    Bench bench;
+    Dom0 dom0{bench};
+    REQUIRE(dom0.connect() == Status::Ok);
+    {
+        Peer guest{bench, 7};
+        REQUIRE(guest.connect() == Status::Ok);
+        dom0.ask_for(bench, 7);
+        bench.type("xl list\n");
+    }
+    bench.run();
+    dom0.take();
+    CHECK(dom0.detached == std::vector<uint64_t>{7});
+    bench.type("!");
+    dom0.take();
+    CHECK(dom0.input == "xl list\n!");
 }
 
 TEST_CASE("console: who looks sees every byte, however slow the line and fast the domain") {

@@ -193,8 +193,9 @@ Result<std::optional<DomainEnd>> FakeBackend::wait(DomainId domain, WaitFor what
     return end;
 }
 
-Result<ConsoleEnd> FakeBackend::attach_console(DomainId domain) {
+Result<ConsoleEnd> FakeBackend::attach_console(DomainId domain, std::string_view typed) {
     if (auto ok = note("console", domain); !ok) return std::unexpected(ok.error());
+    typed_for_console = typed;
     return ConsoleEnd::Detached;
 }
 
@@ -216,11 +217,15 @@ Result<std::string> FakeBackend::kernel_log(bool clear) {
     return text;
 }
 
-Result<std::vector<CapabilityInfo>> FakeBackend::capabilities(std::optional<DomainId> domain) {
-    std::vector<CapabilityInfo> caps{{0, "Domain-0", 1, "CNode", "rw", 0, 10, 1, 4096},
-                                     {2, "console", 3, "Endpoint", "w", 0xbeef, 11, 10, 0}};
-    if (domain) std::erase_if(caps, [&](const auto& cap) { return cap.domain != *domain; });
-    return caps;
+Result<CapabilityList> FakeBackend::capabilities(std::optional<DomainId> domain) {
+    CapabilityList made;
+    made.capabilities = {{0, 1, "CNode", "rw", 0, 10, 1, 4096, 10, 1, 5, 16, "", 0, false},
+                         {2, 3, "Endpoint", "w", 0xbeef, 11, 10, 0, 20, 3, 10, 4, "", 0, false},
+                         {2, 4, "Frame", "rw", 0, 77, 76, 4096, 20, 4, 5, 17, "rw", 30, true},
+                         {kSupervisorId, 5, "Log", "r", 0, 0, 0, 0, 5, 5, 0, 0, "", 0, false}};
+    made.names = {{0, "Domain-0"}, {2, "console"}, {kSupervisorId, kSupervisorName}};
+    if (domain) std::erase_if(made.capabilities, [&](const auto& cap) { return cap.domain != *domain; });
+    return made;
 }
 
 Result<std::vector<StubDomainInfo>> FakeBackend::stub_domains() {

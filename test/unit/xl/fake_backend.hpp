@@ -77,12 +77,12 @@ class FakeBackend : public Backend {
         return note("rename " + name, domain);
     }
     Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) override;
-    Result<ConsoleEnd> attach_console(DomainId domain) override;
+    Result<ConsoleEnd> attach_console(DomainId domain, std::string_view typed) override;
     Result<std::string> console_log(DomainId) override { return printed; }
     Result<PhysInfo> physinfo() override;
     Result<std::vector<Finding>> hardware() override { return findings; }
     Result<std::string> kernel_log(bool clear) override;
-    Result<std::vector<CapabilityInfo>> capabilities(std::optional<DomainId> domain) override;
+    Result<CapabilityList> capabilities(std::optional<DomainId> domain) override;
     Result<std::vector<StubDomainInfo>> stub_domains() override;
     Result<void> restart_stub_domain(const std::string& name) override;
     Result<void> power_off_machine() override { return note("poweroff", 0); }
@@ -97,7 +97,8 @@ class FakeBackend : public Backend {
     std::vector<DomainInfo> list;
     std::map<DomainId, DomainConfig> configs;
     std::map<std::string, std::string> files;
-    std::vector<std::string> calls;     // what was done, in order
+    std::vector<std::string> calls;  // what was done, in order
+    std::string typed_for_console;
     std::optional<Error> next_failure;  // for the next primitive that changes something
     std::optional<DomainEnd> end;       // what wait() answers; nullopt: timeouts
     std::string log = "kernel log\n";

@@ -233,16 +233,35 @@ TEST_CASE("files, sleep, help") {
     CHECK(s.terminal.output.find("reached") == std::string::npos);
 }
 
+TEST_CASE("what is typed after the Enter of `xl console` is the guest's") {
+    Session s;
+    const auto output = s.type("xl console 3\rls\r");
+    CHECK(s.backend.typed_for_console == "ls\r");
+    CHECK(output.find("ls") == std::string::npos);
+    CHECK(s.type("xl console nobody\recho mine\r").find("\r\nmine\r\n") != std::string::npos);
+}
+
 TEST_CASE("caps, stubdom, poweroff, reboot") {
     Session s;
     CHECK(s.status("caps") == 0);
-    CHECK(s.terminal.output.find("Domain-0                0      1 CNode         rw                      -   "
-                                 "    10        1     4 KiB\r\n") != std::string::npos);
-    CHECK(s.terminal.output.ends_with("2 capabilities\r\n"));
+    CHECK(
+        s.terminal.output.find(
+            "Domain-0                 0        1 CNode         rw                      -               10   "
+            "             1     4 KiB\r\n") != std::string::npos);
+    CHECK(s.terminal.output.ends_with("4 capabilities\r\n"));
+    CHECK(s.status("caps supervisor") == 0);
+    CHECK(s.terminal.output.ends_with("1 capabilities\r\n"));
     s.status("caps console --json");
     CHECK(s.terminal.output ==
           "[\r\n  {\"domain\": 2, \"name\": \"console\", \"slot\": 3, \"type\": \"Endpoint\", \"rights\": "
-          "\"w\", \"badge\": 48879, \"object\": 11, \"parent\": 10, \"size\": 0}\r\n]\r\n");
+          "\"w\", \"badge\": 48879, \"object\": 11, \"parent\": 10, \"size\": 0, \"container\": 20, "
+          "\"index\": 3, "
+          "\"parent_container\": 10, \"parent_index\": 4, \"mapped\": \"\", \"mapped_in\": 0, \"device\": "
+          "false},\r\n"
+          "  {\"domain\": 2, \"name\": \"console\", \"slot\": 4, \"type\": \"Frame\", \"rights\": \"rw\", "
+          "\"badge\": 0, \"object\": 77, \"parent\": 76, \"size\": 4096, \"container\": 20, \"index\": 4, "
+          "\"parent_container\": 5, \"parent_index\": 17, \"mapped\": \"rw\", \"mapped_in\": 30, \"device\": "
+          "true}\r\n]\r\n");
     s.status("caps --dot");
     CHECK(s.terminal.output.starts_with("digraph capabilities {\r\n"));
     CHECK(s.terminal.output.find("  c2_3 -> o11;\r\n") != std::string::npos);

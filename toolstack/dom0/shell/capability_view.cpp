@@ -3,6 +3,8 @@
 
 #include <map>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "toolstack/xl/text.hpp"
 
@@ -21,70 +23,78 @@ std::string size_text(std::uint64_t bytes) {
     return xl::format("%llu B", static_cast<ULL>(bytes));
 }
 
+std::string name_of(const xl::CapabilityList& list, xl::DomainId domain) {
+    const auto name = list.names.find(domain);
+    return name == list.names.end() ? "?" : name->second;
+}
+
 std::string id_text(std::uint64_t id) {
     return id == 0 ? "-" : xl::format("%llu", static_cast<ULL>(id));
 }
 
 }  // namespace
 
-std::string capability_table(const CapabilityList& list) {
-    std::string out = xl::format("%-20s %4s %6s %-13s %-6s %18s %8s %8s %9s\n", "Domain", "ID", "Slot",
-                                 "Type", "Rights", "Badge", "Object", "Parent", "Size");
-    for (const auto& cap : list) {
+void capability_table(const xl::CapabilityList& list, const Sink& out) {
+    out(xl::format("%-20s %5s %8s %-13s %-6s %18s %16s %16s %9s\n", "Domain", "ID", "Slot", "Type", "Rights",
+                   "Badge", "Object", "Parent", "Size"));
+    for (const auto& cap : list.capabilities) {
         const std::string badge = cap.badge == 0 ? "-" : xl::format("0x%llx", static_cast<ULL>(cap.badge));
-        out +=
-            xl::format("%-20s %4u %6llu %-13s %-6s %18s %8s %8s %9s\n", cap.domain_name.c_str(), cap.domain,
-                       static_cast<ULL>(cap.slot), cap.type.c_str(), cap.rights.c_str(), badge.c_str(),
-                       id_text(cap.object).c_str(), id_text(cap.parent).c_str(), size_text(cap.size).c_str());
+        out(xl::printable(xl::format(
+            "%-20s %5u %8llu %-13s %-6s %18s %16s %16s %9s\n", name_of(list, cap.domain).c_str(), cap.domain,
+            static_cast<ULL>(cap.slot), cap.type, cap.rights, badge.c_str(), id_text(cap.object).c_str(),
+            id_text(cap.parent).c_str(), size_text(cap.size).c_str())));
     }
-    out += xl::format("%zu capabilities\n", list.size());
-    return xl::printable(out);
+    out(xl::format("%zu capabilities%s\n", list.capabilities.size(),
+                   list.changed ? "; some changed while they were listed" : ""));
 }
 
-std::string capability_json(const CapabilityList& list) {
-    std::string out = "[";
-    for (const auto& cap : list) {
-        out += out.size() == 1 ? "\n" : ",\n";
-        out += xl::format(
-            "  {\"domain\": %u, \"name\": %s, \"slot\": %llu, \"type\": %s, \"rights\": %s, \"badge\": %llu, "
-            "\"object\": %llu, \"parent\": %llu, \"size\": %llu}",
-            cap.domain, xl::json_string(cap.domain_name).c_str(), static_cast<ULL>(cap.slot),
-            xl::json_string(cap.type).c_str(), xl::json_string(cap.rights).c_str(),
-            static_cast<ULL>(cap.badge), static_cast<ULL>(cap.object), static_cast<ULL>(cap.parent),
-            static_cast<ULL>(cap.size));
+void capability_json(const xl::CapabilityList& list, const Sink& out) {
+    const char* before = "[\n";
+    for (const auto& cap : list.capabilities) {
+        out(std::exchange(before, ",\n") +
+            xl::format(
+                "  {\"domain\": %u, \"name\": %s, \"slot\": %llu, \"type\": \"%s\", \"rights\": \"%s\", "
+                "\"badge\": %llu, \"object\": %llu, \"parent\": %llu, \"size\": %llu, \"container\": %llu, "
+                "\"index\": %llu, \"parent_container\": %llu, \"parent_index\": %llu, \"mapped\": \"%s\", "
+                "\"mapped_in\": %llu, \"device\": %s}",
+                cap.domain, xl::json_string(name_of(list, cap.domain)).c_str(), static_cast<ULL>(cap.slot),
+                cap.type, cap.rights, static_cast<ULL>(cap.badge), static_cast<ULL>(cap.object),
+                static_cast<ULL>(cap.parent), static_cast<ULL>(cap.size), static_cast<ULL>(cap.container),
+                static_cast<ULL>(cap.index), static_cast<ULL>(cap.parent_container),
+                static_cast<ULL>(cap.parent_index), cap.mapped, static_cast<ULL>(cap.mapped_in),
+                cap.device ? "true" : "false"));
     }
-    return out + (list.empty() ? "]\n" : "\n]\n");
+    out(list.capabilities.empty() ? "[]\n" : "\n]\n");
 }
 
-std::string capability_dot(const CapabilityList& list) {
-    std::map<xl::DomainId, std::string> clusters;
-    std::map<std::uint64_t, std::string> objects;
+void capability_dot(const xl::CapabilityList& list, const Sink& out) {
+    out("digraph capabilities {\n  rankdir=LR;\n");
+    const xl::CapabilityInfo* last = nullptr;
+    for (const auto& cap : list.capabilities) {
+        if (!last || last->domain != cap.domain)
+            out((last ? "  }\n" : "") + xl::format("  subgraph cluster_%u {\n    label=", cap.domain) +
+                xl::json_string(name_of(list, cap.domain) + xl::format(" (%u)", cap.domain)) + ";\n");
+        out(xl::format("    c%u_%llu [shape=box,label=\"%llu %s\"];\n", cap.domain,
+                       static_cast<ULL>(cap.slot), static_cast<ULL>(cap.slot), cap.rights));
+        last = &cap;
+    }
+    if (last) out("  }\n");
+    std::map<std::uint64_t, const xl::CapabilityInfo*> objects;
     std::set<std::pair<std::uint64_t, std::uint64_t>> derivations;
-    std::string edges;
-    for (const auto& cap : list) {
-        auto& cluster = clusters[cap.domain];
-        if (cluster.empty())
-            cluster =
-                "    label=" + xl::json_string(cap.domain_name + xl::format(" (%u)", cap.domain)) + ";\n";
-        const auto slot = xl::format("c%u_%llu", cap.domain, static_cast<ULL>(cap.slot));
-        cluster +=
-            xl::format("    %s [shape=box,label=%s];\n", slot.c_str(),
-                       xl::json_string(xl::format("%llu ", static_cast<ULL>(cap.slot)) + cap.rights).c_str());
+    for (const auto& cap : list.capabilities) {
         if (cap.object == 0) continue;
-        objects[cap.object] = cap.type + (cap.size == 0 ? "" : " " + size_text(cap.size));
-        edges += xl::format("  %s -> o%llu;\n", slot.c_str(), static_cast<ULL>(cap.object));
-        if (cap.parent != 0) derivations.insert({cap.parent, cap.object});
+        objects[cap.object] = &cap;
+        out(xl::format("  c%u_%llu -> o%llu;\n", cap.domain, static_cast<ULL>(cap.slot),
+                       static_cast<ULL>(cap.object)));
+        if (cap.parent != 0 && cap.parent != cap.object) derivations.insert({cap.parent, cap.object});
     }
-    std::string out = "digraph capabilities {\n  rankdir=LR;\n";
-    for (const auto& [domain, body] : clusters)
-        out += xl::format("  subgraph cluster_%u {\n", domain) + body + "  }\n";
-    for (const auto& [object, label] : objects)
-        out += xl::format("  o%llu [label=%s];\n", static_cast<ULL>(object), xl::json_string(label).c_str());
-    out += edges;
+    for (const auto& [object, cap] : objects)
+        out(xl::format("  o%llu [label=\"%s%s\"];\n", static_cast<ULL>(object), cap->type,
+                       cap->size == 0 ? "" : (" " + size_text(cap->size)).c_str()));
     for (const auto& [parent, object] : derivations)
-        out += xl::format("  o%llu -> o%llu [style=dashed];\n", static_cast<ULL>(parent),
-                          static_cast<ULL>(object));
-    return out + "}\n";
+        out(xl::format("  o%llu -> o%llu [style=dashed];\n", static_cast<ULL>(parent),
+                       static_cast<ULL>(object)));
+    out("}\n");
 }
 
 }  // namespace bulkhead::shell

@@ -2,20 +2,21 @@
 // A list of capabilities as text for people, as JSON for scripts, and as a graph for Graphviz. Pure.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <functional>
+#include <string_view>
 
 #include "toolstack/xl/backend.hpp"
 
 namespace bulkhead::shell {
 
-using CapabilityList = std::vector<xl::CapabilityInfo>;
+// Gets the text piece by piece: of many guests it is more than dom0's memory.
+using Sink = std::function<void(std::string_view)>;
 
-std::string capability_table(const CapabilityList& list);
-// An array of {"domain", "name", "slot", "type", "rights", "badge", "object", "parent", "size"}.
-std::string capability_json(const CapabilityList& list);
+void capability_table(const xl::CapabilityList& list, const Sink& out);
+// An array with an object per capability; the members are those of xl::CapabilityInfo.
+void capability_json(const xl::CapabilityList& list, const Sink& out);
 // One cluster a domain, one edge from each capability to its object, dashed edges for the derivation of
 // objects.
-std::string capability_dot(const CapabilityList& list);
+void capability_dot(const xl::CapabilityList& list, const Sink& out);
 
 }  // namespace bulkhead::shell

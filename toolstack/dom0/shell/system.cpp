@@ -24,16 +24,17 @@ int caps(Context& context, Words words) {
         return xl::kFailure;
     }
     std::optional<xl::DomainId> id;
-    if (!arguments->operands.empty()) {
+    if (!arguments->operands.empty() && arguments->operands[0] == xl::kSupervisorName) {
+        id = xl::kSupervisorId;
+    } else if (!arguments->operands.empty()) {
         const auto domain = xl::find_domain(context, arguments->operands[0]);
         if (!domain) return xl::kFailure;
         id = domain->id;
     }
     const auto list = context.backend.capabilities(id);
     if (!list) return xl::report(context, "caps", list.error());
-    context.console.print(json  ? capability_json(*list)
-                          : dot ? capability_dot(*list)
-                                : capability_table(*list));
+    const auto print = [&](std::string_view text) { context.console.print(text); };
+    (json ? capability_json : dot ? capability_dot : capability_table)(*list, print);
     return xl::kSuccess;
 }
 
