@@ -29,17 +29,17 @@ Connection::~Connection() {
 // The channel first (it closes politely), then what it was made of: the frames' end revokes every copy of
 // them.
 void Connection::disconnect() {
-    if (channel_) {
-        stale_tomb_ |= !buried_;  // our tombstone will signal when it is taken back, or has done so unseen
-        channel_->close(CloseReason::Requested);
-    }
+    // Our tombstone, once out of our hands, signals when it is taken back, or has done so unseen: also the
+    // one of a connect that its service did not survive.
+    if (handles_) stale_tomb_ |= !std::exchange(buried_, false);
+    if (channel_) channel_->close(CloseReason::Requested);
     channel_.reset();
     doorbell_.reset();
     peer_ = {};
     own_ = {};
     pool_map_ = {};
     pool_ = {};
-    handles_.take_back();
+    handles_ = {};
 }
 
 // The tombstone's bit was signalled. If it can only have been this channel's, that is proof. If not, the
@@ -56,7 +56,7 @@ bool Connection::gone() {
 bool Connection::lost() {
     if (!channel_) return false;
     if (channel_->check_peer() && hub_.take_seen(tomb_bit_) && gone()) {
-        buried_ = true;
+        buried_ = !peer_.alive();  // else it may be a mistake, and the true signal is to come
         channel_->close(CloseReason::PeerGone);
     }
     return !channel_->open();

@@ -86,6 +86,7 @@ class Handles {
         return cspace.copy<cap::Notification>(tomb_.address(), abi::rights::kTombstone);
     }
     void take_back();
+    explicit operator bool() const { return static_cast<bool>(tomb_); }
 
   private:
     cap::Cap<cap::Notification> bell_, tomb_;
