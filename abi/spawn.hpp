@@ -28,9 +28,12 @@ enum class SpawnCall : uint64_t {
                          // KiB, w4.. name; Status::NoCapability past the end
     Configure = 0x5008,  // w0 domain tag, w1 context index, w2 cpu | priority << 8 | weight << 16, w3 packed
                          // budget: SchedConfigure on its behalf, within the template's limits
+    Kill = 0x500a,     // w0 milliseconds from now, at most kMaxKillDelayMs; name as of Restart: that domain,
+                       // spawned ones too, ends as if it had crashed. A second Kill replaces the first
     Control = 0x5009,  // w0 domain tag. -> cap 0: connect endpoint of the domain's control channel (kWrite |
                        // kGrant)
 };
+inline constexpr uint64_t kMaxKillDelayMs = 60'000;
 inline constexpr uint64_t kExitLabel = 0xe0;  // on the "exit" endpoint of every domain: w0 exit code
 
 enum class DomainState : uint8_t { Starting = 0, Running = 1, Restarting = 2, Failed = 3, Dead = 4 };

@@ -174,6 +174,18 @@ Result<std::vector<xl::StubDomainInfo>> Machine::stub_domains() {
     return out;
 }
 
+Result<void> Machine::kill_stub_domain(const std::string& name, std::uint64_t delay_ms) {
+    switch (const cap::Status status = p_.spawner.kill(name, delay_ms)) {
+        case cap::Status::Ok: return {};
+        case cap::Status::NoCapability:
+            return xl::fail(ErrorKind::NotFound, "there is no such stub domain; `stubdom list` shows them.");
+        case cap::Status::NotReady: return xl::fail(ErrorKind::Other, "it is not running.");
+        default:
+            return xl::fail(ErrorKind::Other,
+                            std::string{"it cannot be killed: "} + cap::describe(status) + ".");
+    }
+}
+
 Result<void> Machine::restart_stub_domain(const std::string& name) {
     switch (const cap::Status status = p_.spawner.restart(name)) {
         case cap::Status::Ok: return {};

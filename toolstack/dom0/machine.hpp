@@ -45,6 +45,7 @@ class Machine final : public xl::Backend {
     xl::Result<xl::CapabilityList> capabilities(std::optional<xl::DomainId> domain) override;
     xl::Result<std::vector<xl::StubDomainInfo>> stub_domains() override;
     xl::Result<void> restart_stub_domain(const std::string& name) override;
+    xl::Result<void> kill_stub_domain(const std::string& name, std::uint64_t delay_ms) override;
 
     xl::Result<void> power_off_machine() override { return p_.platform.power_off(); }
     xl::Result<void> reboot_machine() override { return p_.platform.reset(); }

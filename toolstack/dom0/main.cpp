@@ -79,7 +79,7 @@ class Dom0 {
         guests_.recover();
         if (start_.incarnation == 0) start_guests();
         tell_time();
-        shell::Shell shell{machine_, console_};
+        shell::Shell shell{machine_, console_, start_.incarnation ? shell::Shell::kCutShort : 0};
         if (start_.incarnation == 0 && wants_selftest()) (void)shell.run_line("selftest");
         shell.run();
     }

@@ -82,13 +82,22 @@ void Spawner::forget(std::uint64_t tag) {
     (void)call(SpawnCall::Forget, tag);
 }
 
-Status Spawner::restart(const std::string& name) {
-    char text[24] = {};
+Status Spawner::by_name(SpawnCall what, const std::string& name, std::uint64_t delay_ms) {
+    char text[32] = {};
     if (name.size() >= sizeof text) return Status::NoCapability;
     std::memcpy(text, name.data(), name.size());
-    std::uint64_t words[3];
+    std::uint64_t words[4];
     std::memcpy(words, text, sizeof words);
-    return call(SpawnCall::Restart, 0, words[0], words[1], words[2]).status;
+    cap::ipc_buffer().words[abi::kRegisterWords] = words[3];
+    return call(what, delay_ms, words[0], words[1], words[2], abi::kRegisterWords + 1).status;
+}
+
+Status Spawner::restart(const std::string& name) {
+    return by_name(SpawnCall::Restart, name, 0);
+}
+
+Status Spawner::kill(const std::string& name, std::uint64_t delay_ms) {
+    return by_name(SpawnCall::Kill, name, delay_ms);
 }
 
 std::vector<SupervisedDomain> Spawner::domains() {

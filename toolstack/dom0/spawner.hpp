@@ -36,12 +36,15 @@ class Spawner {
     cap::Expected<cap::Cap<cap::Endpoint>> control(std::uint64_t tag);
     void forget(std::uint64_t tag);
     cap::Status restart(const std::string& name);
+    cap::Status kill(const std::string& name, std::uint64_t delay_ms);
     std::vector<SupervisedDomain> domains();
     std::optional<SupervisedDomain> find(std::uint64_t tag);
 
   private:
     cap::IpcResult call(abi::SpawnCall what, std::uint64_t w0 = 0, std::uint64_t w1 = 0, std::uint64_t w2 = 0,
                         std::uint64_t w3 = 0, unsigned words = 4, unsigned caps = 0);
+
+    cap::Status by_name(abi::SpawnCall what, const std::string& name, std::uint64_t delay_ms);
 
     cap::Environment& env_;
     const cap::CapAddr endpoint_;

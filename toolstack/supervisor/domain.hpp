@@ -50,6 +50,7 @@ struct Domain {
     // How often it died lately, for the back-off.
     uint32_t deaths = 0;
     uint64_t last_death_tsc = 0, restart_at_tsc = 0;
+    uint64_t kill_at_tsc = abi::kDeadlineNever;  // as asked; while it runs
 };
 
 }  // namespace bulkhead::supervisor

@@ -53,6 +53,7 @@ Supervisor::Answer Supervisor::spawn_call(uint64_t label, const IpcResult& messa
         case SpawnCall::Sched: return spawn_sched(message.w[0], message.w[1]);
         case SpawnCall::Forget: return spawn_forget(message.w[0]);
         case SpawnCall::Restart: return spawn_restart(message);
+        case SpawnCall::Kill: return spawn_kill(message);
         case SpawnCall::Domains: return list_domain(message.w[0]);
         case SpawnCall::Configure: return configure(message);
         case SpawnCall::Control: return control(message.w[0]);
@@ -180,18 +181,33 @@ Supervisor::Answer Supervisor::spawn_forget(uint64_t tag) {
     return {};
 }
 
+namespace {
+struct ByName {  // words of Restart and Kill
+    uint64_t delay_ms;
+    char name[32];
+};
+}  // namespace
+
+Supervisor::Answer Supervisor::spawn_kill(const IpcResult& message) {
+    const auto asked = words_of<ByName>(message);
+    if (asked.delay_ms > abi::kMaxKillDelayMs) return {Status::BadArgument};
+    const std::string name = text_of(asked.name);
+    const auto found = std::ranges::find_if(domains_, [&](const auto& d) { return d && d->name == name; });
+    if (found == domains_.end()) return {Status::NoCapability};
+    if ((*found)->state != abi::DomainState::Running) return {Status::NotReady};
+    (*found)->kill_at_tsc = stock_.env.clock.deadline_in_ms(asked.delay_ms);
+    return {};
+}
+
 Supervisor::Answer Supervisor::spawn_restart(const IpcResult& message) {
-    struct Name {
-        uint64_t unused;
-        char text[24];
-    };
-    const std::string name = text_of(words_of<Name>(message).text);
+    const std::string name = text_of(words_of<ByName>(message).name);
     for (uint32_t i = 0; i < domains_.size(); i++) {
         Domain* domain = domains_[i].get();
         if (!domain || !domain->own_memory || domain->name != name) continue;
         cap::log_line("supervisor: restarting " + name + " as asked");
         if (domain->state == abi::DomainState::Running) take_down(stock_, *domain);
         domain->deaths = 0;
+        domain->kill_at_tsc = abi::kDeadlineNever;
         domain->incarnation++;
         start(i);
         return {domain->state == abi::DomainState::Running ? Status::Ok : Status::NotReady};

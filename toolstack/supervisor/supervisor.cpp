@@ -126,19 +126,27 @@ void Supervisor::start(uint32_t index) {
     domain.state = abi::DomainState::Failed;
 }
 
-void Supervisor::restart_due() {
+void Supervisor::do_what_is_due() {
     const uint64_t now = cap::read_tsc();
-    for (uint32_t i = 0; i < domains_.size(); i++)
-        if (domains_[i] && domains_[i]->state == abi::DomainState::Restarting &&
-            domains_[i]->restart_at_tsc <= now)
-            start(i);
+    for (uint32_t i = 0; i < domains_.size(); i++) {
+        if (!domains_[i]) continue;
+        Domain& domain = *domains_[i];
+        if (domain.state == abi::DomainState::Running && domain.kill_at_tsc <= now) {
+            say("supervisor: " + domain.name + " is killed, as asked");
+            bury(domain);
+        }
+        if (domain.state == abi::DomainState::Restarting && domain.restart_at_tsc <= now) start(i);
+    }
 }
 
-uint64_t Supervisor::next_restart() const {
+uint64_t Supervisor::next_due() const {
     uint64_t first = abi::kDeadlineNever;
-    for (const auto& domain : domains_)
+    for (const auto& domain : domains_) {
         if (domain && domain->state == abi::DomainState::Restarting)
             first = std::min(first, domain->restart_at_tsc);
+        if (domain && domain->state == abi::DomainState::Running)
+            first = std::min(first, domain->kill_at_tsc);
+    }
     return first;
 }
 
@@ -146,9 +154,9 @@ void Supervisor::run() {
     abi::IpcBuffer& buffer = cap::ipc_buffer();
     for (;;) {
         std::ranges::copy(receive_slots_, buffer.receive_slots);
-        const IpcResult message = cap::sys::ipc_recv(stock_.mailbox, reply_.address(), next_restart());
+        const IpcResult message = cap::sys::ipc_recv(stock_.mailbox, reply_.address(), next_due());
         if (message.ok()) handle(message);
-        restart_due();
+        do_what_is_due();
     }
 }
 
@@ -183,6 +191,12 @@ void Supervisor::on_death(Domain& domain, const IpcResult& message) {
     else
         say("supervisor: " + domain.name +
             " sent something that is neither a fault nor an exit, and is ended");
+    bury(domain);
+}
+
+// What a domain's death leads to, whatever it died of.
+void Supervisor::bury(Domain& domain) {
+    domain.kill_at_tsc = abi::kDeadlineNever;
     const bool service = static_cast<bool>(domain.own_memory);
     take_down(stock_, domain);
     if (!service) {

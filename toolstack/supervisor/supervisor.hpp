@@ -42,13 +42,14 @@ class Supervisor {
     // Messages
     void handle(const cap::IpcResult& message);
     void on_death(Domain& domain, const cap::IpcResult& message);
+    void bury(Domain& domain);
     void report_fault(const Domain& domain, const cap::IpcResult& message) const;
 
     // Services
     bool prepare_memory(Domain& domain);
     void start(uint32_t index);
-    void restart_due();
-    uint64_t next_restart() const;
+    void do_what_is_due();
+    uint64_t next_due() const;
 
     // Spawning (spawn.cpp). `label` was checked to be a SpawnCall by nobody: unknown ones are answered with
     // NoSuchCall.
@@ -59,6 +60,7 @@ class Supervisor {
     Answer spawn_sched(uint64_t tag, uint64_t first);
     Answer spawn_forget(uint64_t tag);
     Answer spawn_restart(const cap::IpcResult& message);
+    Answer spawn_kill(const cap::IpcResult& message);
     Answer list_domain(uint64_t index);
     Answer configure(const cap::IpcResult& message);
     Answer control(uint64_t tag);

@@ -166,6 +166,8 @@ class Backend {
     virtual Result<CapabilityList> capabilities(std::optional<DomainId> domain) = 0;
     virtual Result<std::vector<StubDomainInfo>> stub_domains() = 0;
     virtual Result<void> restart_stub_domain(const std::string& name) = 0;
+    // It ends as if it had crashed.
+    virtual Result<void> kill_stub_domain(const std::string& name, std::uint64_t delay_ms) = 0;
 
     // Do not return on success.
     virtual Result<void> power_off_machine() = 0;

@@ -133,11 +133,13 @@ struct Life {
         return out;
     }
     Status begin(const abi::SpawnRequest& r) { return spawn(SpawnCall::Begin, words_of(r)); }
-    std::string restart(const char* name) {
-        std::vector<uint64_t> words(4);
-        std::strncpy(reinterpret_cast<char*>(&words[1]), name, 23);
-        return cap::describe(spawn(SpawnCall::Restart, words));
+    Status by_name(SpawnCall call, const char* name, uint64_t delay_ms = 0) {
+        std::vector<uint64_t> words(5);
+        words[0] = delay_ms;
+        std::strncpy(reinterpret_cast<char*>(&words[1]), name, 31);
+        return spawn(call, words);
     }
+    std::string restart(const char* name) { return cap::describe(by_name(SpawnCall::Restart, name)); }
     // Tag, state, incarnation of the domain at an index of the list.
     std::optional<std::array<uint64_t, 3>> listed(uint64_t index) {
         if (spawn(SpawnCall::Domains, {index}) != Status::Ok) return std::nullopt;
@@ -255,6 +257,32 @@ TEST_CASE("supervisor: a spawned domain that dies stays dead until it is forgott
     CHECK(life.spawn(SpawnCall::Control, {9}) == Status::NoCapability);
     life.fault(2);  // late news
     CHECK(life.spawn(SpawnCall::Forget, {9}) == Status::Ok);
+}
+
+TEST_CASE("supervisor: who is killed dies when asked, as of a crash") {
+    Life life;
+    REQUIRE(life.begin(Life::request()) == Status::Ok);
+    const uint64_t handle = life.reply[1];
+    REQUIRE(life.spawn(SpawnCall::Memory, {handle}, {kMemorySlot}) == Status::Ok);
+    REQUIRE(life.spawn(SpawnCall::Finish, {handle}) == Status::Ok);
+    CHECK(life.by_name(SpawnCall::Kill, "guest", 5) == Status::Ok);
+    CHECK((*life.listed(2))[1] == number(abi::DomainState::Running));
+    CHECK(life.deadline != abi::kDeadlineNever);
+    life.let_time_pass();
+    CHECK((*life.listed(2))[1] == number(abi::DomainState::Dead));
+    CHECK(life.logged("supervisor: guest is killed, as asked"));
+    CHECK(life.by_name(SpawnCall::Kill, "guest") == Status::NotReady);
+    CHECK(life.by_name(SpawnCall::Kill, "console", 60'001) == Status::BadArgument);
+    CHECK(life.by_name(SpawnCall::Kill, "nobody") == Status::NoCapability);
+    for (uint64_t death = 1; death <= 9; death++) {
+        CHECK(life.by_name(SpawnCall::Kill, "console") == Status::Ok);
+        life.let_time_pass();
+        if (death < 9) CHECK((*life.listed(0))[2] == death);
+    }
+    CHECK((*life.listed(0))[1] == number(abi::DomainState::Failed));
+    CHECK(life.by_name(SpawnCall::Kill, "dom0", 60'000) == Status::Ok);
+    CHECK(life.restart("dom0") == "no error");
+    CHECK(life.deadline == abi::kDeadlineNever);  // a new one is not the one that was meant
 }
 
 TEST_CASE("supervisor: spawn requests that make no sense are refused") {

@@ -233,6 +233,12 @@ Result<std::vector<StubDomainInfo>> FakeBackend::stub_domains() {
                                        {"xenstore", std::nullopt, "failed", 5}};
 }
 
+Result<void> FakeBackend::kill_stub_domain(const std::string& name, std::uint64_t delay_ms) {
+    if (name != "xenstore") return fail(ErrorKind::NotFound, "there is no such stub domain.");
+    calls.push_back(format("kill %s %llu", name.c_str(), static_cast<unsigned long long>(delay_ms)));
+    return {};
+}
+
 Result<void> FakeBackend::restart_stub_domain(const std::string& name) {
     if (name != "console") return fail(ErrorKind::NotFound, "there is no such stub domain.");
     return note("restart", 2);

@@ -85,6 +85,7 @@ class FakeBackend : public Backend {
     Result<CapabilityList> capabilities(std::optional<DomainId> domain) override;
     Result<std::vector<StubDomainInfo>> stub_domains() override;
     Result<void> restart_stub_domain(const std::string& name) override;
+    Result<void> kill_stub_domain(const std::string& name, std::uint64_t delay_ms) override;
     Result<void> power_off_machine() override { return note("poweroff", 0); }
     Result<void> reboot_machine() override { return note("reset", 0); }
     void sleep_ms(std::uint64_t duration) override { slept += duration; }

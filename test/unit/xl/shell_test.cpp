@@ -235,9 +235,9 @@ TEST_CASE("files, sleep, help") {
 
 TEST_CASE("what is typed after the Enter of `xl console` is the guest's") {
     Session s;
-    const auto output = s.type("xl console 3\rls\r");
+    const auto output = s.type("xl console debian\rls\r");
     CHECK(s.backend.typed_for_console == "ls\r");
-    CHECK(output.find("ls") == std::string::npos);
+    CHECK(output.find("no such command") == std::string::npos);
     CHECK(s.type("xl console nobody\recho mine\r").find("\r\nmine\r\n") != std::string::npos);
 }
 
@@ -276,10 +276,18 @@ TEST_CASE("caps, stubdom, poweroff, reboot") {
     CHECK(s.status("stubdom restart nobody") == 1);
     CHECK(s.terminal.output == "stubdom: nobody: there is no such stub domain.\r\n");
     CHECK(s.status("stubdom") == 1);
+    CHECK(s.status("stubdom kill xenstore") == 0);
+    CHECK(s.status("stubdom kill xenstore 250") == 0);
+    CHECK(s.backend.calls == std::vector<std::string>{"restart 2", "kill xenstore 0", "kill xenstore 250"});
+    CHECK(s.status("stubdom kill nobody") == 1);
+    CHECK(s.status("stubdom kill xenstore soon") == 1);
+    CHECK(s.status("stubdom kill xenstore 60001") == 1);
+    CHECK(s.terminal.output.starts_with("Usage: stubdom"));
     CHECK(s.status("poweroff") == 0);
     CHECK(s.status("reboot") == 0);
     CHECK(s.status("reboot now") == 1);
-    CHECK(s.backend.calls == std::vector<std::string>{"restart 2", "poweroff 0", "reset 0"});
+    CHECK(s.backend.calls == std::vector<std::string>{"restart 2", "kill xenstore 0", "kill xenstore 250",
+                                                      "poweroff 0", "reset 0"});
 }
 
 TEST_CASE("selftest: every finding is a line, what fails makes its status, and nothing of it stays") {

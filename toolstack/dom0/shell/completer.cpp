@@ -88,10 +88,14 @@ Names Completer::for_xl(const Names& words, const std::string& prefix) {
 }
 
 Names Completer::for_stubdom(const Names& words) {
-    if (words.size() == 1) return {"list", "restart"};
+    if (words.size() == 1) return {"kill", "list", "restart"};
+    const bool kill = words[1] == "kill";
     Names names;
-    if (const auto all = backend_.stub_domains(); all && words[1] == "restart") {
-        for (const auto& domain : *all) names.push_back(domain.name);
+    if (const auto all = backend_.stub_domains(); all && (kill || words[1] == "restart")) {
+        for (const auto& domain : *all) {
+            const auto end = domain.name.find(' ');  // "debian (vmm)"
+            if (kill || end == std::string::npos) names.push_back(domain.name.substr(0, end));
+        }
     }
     return names;
 }

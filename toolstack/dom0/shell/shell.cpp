@@ -53,11 +53,12 @@ std::string usage_line(const ShellCommand& command) {
 
 }  // namespace
 
-Shell::Shell(xl::Backend& backend, xl::Terminal& terminal)
+Shell::Shell(xl::Backend& backend, xl::Terminal& terminal, int status)
     : console_(terminal),
       context_{backend, console_},
       completer_(backend, command_names()),
-      editor_(console_, completer_) {}
+      editor_(console_, completer_),
+      status_(status) {}
 
 void Shell::run() {
     for (;;) {

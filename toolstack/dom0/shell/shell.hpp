@@ -31,8 +31,10 @@ class Shell {
   public:
     static constexpr int kNotFound = 127;
     static constexpr int kSyntaxError = 2;
+    static constexpr int kCutShort = 137;
 
-    Shell(xl::Backend& backend, xl::Terminal& terminal);
+    // `status` is what $? is before the first command: kCutShort when dom0 was restarted.
+    Shell(xl::Backend& backend, xl::Terminal& terminal, int status = 0);
 
     // Prompts and runs lines until the input ends.
     void run();
@@ -48,7 +50,7 @@ class Shell {
     xl::Context context_;
     Completer completer_;
     LineEditor editor_;
-    int status_ = 0;
+    int status_;
 };
 
 }  // namespace bulkhead::shell

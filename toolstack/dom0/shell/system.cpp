@@ -52,12 +52,18 @@ int stubdom_list(Context& context) {
 }
 
 int stubdom(Context& context, Words words) {
+    constexpr std::uint64_t kMaxDelayMs = 60'000;
     if (words.size() == 2 && words[1] == "list") return stubdom_list(context);
-    if (words.size() != 3 || words[1] != "restart") {
-        context.console.print("Usage: stubdom list | stubdom restart NAME\n");
+    const bool restart = words.size() == 3 && words[1] == "restart";
+    const bool kill = (words.size() == 3 || words.size() == 4) && words[1] == "kill";
+    const auto delay = words.size() == 4 ? xl::parse_decimal(words[3]) : std::optional<std::uint64_t>{0};
+    if ((!restart && !kill) || !delay || *delay > kMaxDelayMs) {
+        context.console.print(
+            "Usage: stubdom list | stubdom restart NAME | stubdom kill NAME [MILLISECONDS, at most 60000]\n");
         return xl::kFailure;
     }
-    const auto ok = context.backend.restart_stub_domain(words[2]);
+    const auto ok = kill ? context.backend.kill_stub_domain(words[2], *delay)
+                         : context.backend.restart_stub_domain(words[2]);
     return ok ? xl::kSuccess : xl::report(context, "stubdom: " + xl::printable(words[2]), ok.error());
 }
 
@@ -79,7 +85,8 @@ int reboot(Context& context, Words words) {
 
 constexpr ShellCommand kTable[] = {
     {"caps", "[DOMAIN] [--json|--dot]", "list the capabilities of all domains, or of one", caps},
-    {"stubdom", "list | restart NAME", "list the stub domains, or start one anew", stubdom},
+    {"stubdom", "list | restart NAME | kill NAME [MS]", "list stub domains, start one anew, or let it crash",
+     stubdom},
     {"selftest", "", "try what the machine has, and report what works", selftest},
     {"poweroff", "", "switch the machine off at once; see `xl shutdown -a -w`", poweroff},
     {"reboot", "", "reset the machine at once", reboot},
