@@ -10,7 +10,9 @@
 
 and its cases run in the order of the file, on one machine, each counted. ALONE = True keeps other modules from running beside it.
 """
+import collections
 import contextlib
+import json
 import pathlib
 import re
 import tempfile
@@ -131,15 +133,27 @@ class TestMachine(machine.Machine):
         finally:
             guest.detach()
 
-    def resync(self):
-        """Back to the dom0 prompt from wherever a failed case left: leave a console, drop what is typed."""
-        for _ in range(5):
+    @staticmethod
+    def seconds():
+        return machine.time.monotonic()
+
+    _syncs = 0
+
+    def resync(self, attempts=12):
+        """Back to the dom0 prompt from wherever a failed case, or dom0's death, left: leave a console, drop what is typed, and see
+        an answer that nothing before it can have given. What is typed while dom0 is away is lost, hence the attempts."""
+        for attempt in range(attempts):
+            TestMachine._syncs += 1
             self.send(ESCAPE + "\x03")
-            machine.time.sleep(1)
-            with contextlib.suppress(Timeout):
-                self.type_line("", 5)
+            machine.time.sleep(0.3)
+            self.send(f"\necho sync-{TestMachine._syncs}\n")
+            try:
+                self.expect(rf"^sync-{TestMachine._syncs}$", 3)
+                self.wait_prompt(30)
                 return
-        self.type_line("", 10)
+            except Timeout:
+                if attempt + 1 == attempts:
+                    raise
 
     def power_off(self, timeout=60):
         self.send("poweroff\n")
@@ -197,6 +211,12 @@ class GuestConsole:
             self.attached = False
             self.machine.send(ESCAPE)
             self.machine.wait_prompt(30)
+
+
+def object_counts(m):
+    """How many kernel objects of each type exist, from the live capability dump."""
+    objects = {(c["type"], c["object"]) for c in json.loads(m.ok("caps --json", 120))}
+    return collections.Counter(kind for kind, _ in objects)
 
 
 def guest_cfg(name, kernel="cloud", vcpus=1, memory=256, extra="", **keys):
