@@ -3,6 +3,7 @@
 // and RootInfo: what the kernel hands to the supervisor. Fixed layout, fixed size, physical addresses.
 #pragma once
 
+#include "abi/boot_options.hpp"
 #include "abi/types.hpp"
 
 namespace bulkhead::abi {
@@ -93,6 +94,7 @@ struct BootInfo {
     BootModule module[16];
     MemoryRange range[512];
     char options[1024];  // kernel command line
+    BootOptions chosen;  // what it says; the kernel fills it in, whatever the loader put there
     char loader[64];     // who booted us
 };
 

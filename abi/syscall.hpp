@@ -11,6 +11,7 @@
 // registered upcall with all registers as `syscall` left them.
 #pragma once
 
+#include "abi/log_level.hpp"
 #include "abi/types.hpp"
 
 namespace bulkhead::abi {
@@ -88,7 +89,7 @@ enum class Call : uint32_t {
                        // next cursor (0,0: end), r3 epoch
     InspectCounts = 82,  // (inspect)                                    -> IPC buffer: u64
                          // count[kObjectTypes], then u64 bytes of kernel memory in use per type
-    LogWrite = 83,       // (log, bytes)                                 text from the IPC buffer
+    LogWrite = 83,       // (log, bytes, LogLevel)                       text from the IPC buffer
     LogRead =
         84,  // (log, cursor)                                -> r0 bytes in the IPC buffer, r1 next cursor
     LogControl = 85,     // (log, LogFlags)
@@ -189,6 +190,8 @@ inline constexpr uint32_t kWeightDefault = 256;  // as Xen's credit scheduler; 1
 
 enum IrqFlags : uint32_t { kIrqEdge = 0, kIrqLevel = 1, kIrqLow = 2 };
 enum LogFlags : uint32_t { kLogUartOff = 1, kLogUartOn = 2, kLogClear = 4 };
+// The badge of a Log capability of a domain that serves a guest: guest_loglvl= decides, not loglvl=.
+inline constexpr uint64_t kLogOfGuest = 1;
 
 // ---- inspection
 // ---------------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ void handle_timer(Cpu&, uint64_t now);             // deadlines, budgets, quantu
 void handle_device_interrupt(Cpu&, uint32_t gsi);  // masked already if level; signals the bound notification
 void handle_resched(Cpu&);           // another CPU made something ready here, or stops something here
 void handle_vcpu_exit(Cpu&, Vcpu&);  // the guest exited for its VMM; state page written by arch
+bool log_wants(abi::LogLevel);       // is a line of the kernel's with this level logged?
 bool log_panic(const char* text,
                size_t bytes);  // appends to the kernel log without the lock, for the panic path
 }  // namespace core

@@ -390,10 +390,10 @@ void start(uint64_t rip, uint64_t rsp, uint64_t rdi) {
     add_largest([](auto&& f) { each_device_range(f); }, true, kMaxUntypeds / 2);
     const uint64_t left_out = add_largest([](auto&& f) { each_free_range(f); }, false, kMaxUntypeds);
     if (left_out != 0)
-        LogLine{0}
+        LogLine{abi::kRootTag}
             .text("kernel: memory is in too many pieces; of the smallest ones are unused: KiB ")
             .number(left_out >> 10)
-            .end();
+            .end(abi::LogLevel::Warning);
     root_info->untypeds = untypeds;
     root_info->first_free_slot = next_slot;
     thread->user.rip = rip;

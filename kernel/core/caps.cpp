@@ -48,7 +48,8 @@ Status sys_cap_mint(Cpu&, Thread& t, UserContext& u) {
     Derivation d;
     if (const Status status = decode_derivation(t, u, d); status != Status::Ok) return status;
     const ObjectType type = d.from->type;
-    if (type != ObjectType::Endpoint && type != ObjectType::Notification && type != ObjectType::SchedControl)
+    if (type != ObjectType::Endpoint && type != ObjectType::Notification &&
+        type != ObjectType::SchedControl && type != ObjectType::Log)
         return Status::WrongType;
     if (d.from->badge != 0 && u.r10 != 0 && u.r10 != d.from->badge) return Status::NoRights;
     derive(d, u.rdx);

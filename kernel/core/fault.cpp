@@ -48,7 +48,7 @@ void fault_unanswered(Thread& t, const char* why) {
         .hex(t.user.error)
         .text(" rsp ")
         .hex(t.user.rsp);
-    line.end();
+    line.end(abi::LogLevel::Error);
 }
 
 bool load_registers_from(const Thread& replier, Thread& faulter) {

@@ -11,7 +11,7 @@ constexpr uint32_t kLoad = 1, kExecute = 1, kWrite = 2;
 constexpr uint64_t kPage = abi::kPageSize;
 
 [[noreturn]] void refuse(const char* what, const char* why) {
-    arch::klog("kernel: bootfs: ", what, ": ", why, "\n");
+    arch::klog(abi::LogLevel::Error, "kernel: bootfs: ", what, ": ", why, "\n");
     arch::panic("the root task cannot be loaded");
 }
 

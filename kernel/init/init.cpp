@@ -2,7 +2,6 @@
 // The order of boot on the first CPU. Everything in kernel/init and boot/ is unmapped when the root task
 // starts.
 #include "boot/acpi/acpi.hpp"
-#include "boot/options/flag.hpp"
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/descriptor.hpp"
 #include "kernel/arch/x86_64/ioapic.hpp"
@@ -19,6 +18,8 @@
 #include "kernel/init/early_memory.hpp"
 #include "kernel/init/identity_memory.hpp"
 #include "kernel/init/leave_firmware.hpp"
+#include "kernel/init/limits.hpp"
+#include "kernel/init/options.hpp"
 #include "kernel/init/paging.hpp"
 #include "kernel/init/root_task.hpp"
 #include "kernel/init/smp.hpp"
@@ -47,10 +48,6 @@ void read_boot_info(uint32_t kind, uint64_t pointer) {
         if (const char* why =
                 read_multiboot(memory, kind, pointer, firmware_map(), boot_apic_id(), map, boot_info))
             arch::panic(why);
-        const char* way = kind == kMultiboot1Magic    ? " (Multiboot 1)\n"
-                          : firmware_map().bytes != 0 ? " (Multiboot 2, UEFI boot services)\n"
-                                                      : " (Multiboot 2)\n";
-        arch::klog("kernel: booted by ", boot_info.loader, way);
         return;
     }
     const auto* from = reinterpret_cast<const abi::BootInfo*>(pointer);
@@ -59,7 +56,14 @@ void read_boot_info(uint32_t kind, uint64_t pointer) {
         arch::panic("the boot loader passes no boot information of this kernel's version");
     __builtin_memcpy(&boot_info, from, sizeof(boot_info));
     if (boot_info.kernel_base != base) arch::panic("the boot loader put the kernel elsewhere than it says");
-    arch::klog("kernel: booted by ", boot_info.loader, "\n");
+}
+
+void name_loader(uint32_t kind) {
+    const char* way = kind == kKindBootInfo       ? "\n"
+                      : kind == kMultiboot1Magic  ? " (Multiboot 1)\n"
+                      : firmware_map().bytes != 0 ? " (Multiboot 2, UEFI boot services)\n"
+                                                  : " (Multiboot 2)\n";
+    arch::klog(abi::LogLevel::Info, "kernel: booted by ", boot_info.loader, way);
 }
 
 uint64_t random_word() {
@@ -104,7 +108,7 @@ void plan_reset() {
     arch::ResetPlan& plan = arch::reset_plan;
     plan.acpi_port = static_cast<uint16_t>(boot_info.reset_register);
     plan.acpi_value = static_cast<uint8_t>(boot_info.reset_value);
-    plan.never = boot::option_flag(boot_info.options, "noreboot");
+    plan.never = boot_info.chosen.noreboot != 0;
     plan.known = true;
 }
 
@@ -127,6 +131,7 @@ void name_unused_microcode() {
     for (uint32_t i = 0; i < boot_info.modules; ++i)
         if (__builtin_strcmp(boot_info.module[i].name, "ucode") == 0)
             arch::klog(
+                abi::LogLevel::Warning,
                 "kernel: the microcode (ucode=) is not applied: this version cannot; let the firmware do "
                 "it\n");
 }
@@ -135,8 +140,6 @@ void name_unused_microcode() {
 
 extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     const uint64_t boot_tsc = arch::rdtsc();
-    arch::uart_init();
-    arch::klog("bulkhead ", BULKHEAD_VERSION, "\n");
     if (const char* missing = arch::detect_features()) arch::panic(missing);
     // The temporary tables map the image with 2 MiB pages from its physical base.
     const uint64_t* boot_root = reinterpret_cast<const uint64_t*>(arch::read_cr3());
@@ -144,14 +147,19 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     const auto* boot_pd = reinterpret_cast<const uint64_t*>(boot_high[510] & arch::pte::kAddress);
     arch::kernel_memory.image_physical = boot_pd[K_LOAD_ADDRESS >> 21] & ~uint64_t{0x1fffff};
     read_boot_info(kind, pointer);
+    choose_options(boot_info);
+    name_loader(kind);
     find_chipset(boot_info);
     IdentityMemory low_memory;
     find_text_screen(low_memory, boot_info);
+    limit_memory(boot_info);
+    limit_cpus(boot_info, arch::threads_shift());
 
     static EarlyMemory memory{boot_info};
     if (arch::features.svm) arch::svm::setup();
     arch::build_idt();
     build_kernel_root(boot_info, memory);
+    move_log(boot_info.chosen, memory);
     prepare_cpu(0, boot_info.cpu[0].apic_id, memory);
     arch::ioapic::mask_legacy();
     arch::lapic::choose(boot_info.lapic_base);
@@ -161,8 +169,9 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     start_cpus(boot_info, memory);
     memory.finish();
     take_loader_memory();
+    limit_memory(boot_info);  // of that too
     clear_module_tails();
-    arch::klog("kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ",
+    arch::klog(abi::LogLevel::Info, "kernel: ", uint64_t{arch::cpu_count}, " CPUs, TSC ", tsc_khz, " kHz, ",
                arch::features.x2apic ? "x2APIC" : "xAPIC",
                arch::vcpu_available() ? ", SVM\n" : ", no virtualization\n");
     name_unused_microcode();

@@ -30,7 +30,7 @@ LoadedElf load_file(const abi::BootModule& archive, const char* name, uint64_t b
     const ArchiveFile file =
         find_file(static_cast<const uint8_t*>(arch::direct(archive.base)), archive.size, name);
     if (file.data == nullptr) {
-        arch::klog("kernel: the boot module 'bootfs' holds no file ", name, "\n");
+        arch::klog(abi::LogLevel::Error, "kernel: the boot module 'bootfs' holds no file ", name, "\n");
         arch::panic("the root task cannot be loaded");
     }
     return load_elf(name, file.data, file.size, base);
@@ -109,7 +109,7 @@ uint64_t build_stack(const LoadedElf& root, const LoadedElf& blob, uint64_t rand
 void load_root_task(const abi::BootInfo& info, uint64_t random) {
     const abi::BootModule* archive = find_module(info, "bootfs");
     if (archive == nullptr) {
-        arch::klog("kernel: the boot loader passes ", uint64_t{info.modules},
+        arch::klog(abi::LogLevel::Error, "kernel: the boot loader passes ", uint64_t{info.modules},
                    " modules, and none is the boot archive 'bootfs'\n");
         arch::panic("the root task cannot be loaded");
     }

@@ -102,7 +102,7 @@ void start_cpus(const abi::BootInfo& info, EarlyMemory& memory) {
     arch::cpu_count = 1;
     const uint64_t page = find_low_page(info);
     if (info.cpus > 1 && page == 0) {
-        arch::klog("kernel: no free page below 640 KiB: only one CPU is used\n");
+        arch::klog(abi::LogLevel::Warning, "kernel: no free page below 640 KiB: only one CPU is used\n");
         return;
     }
     if (info.cpus > 1) place_trampoline(page);
@@ -112,7 +112,8 @@ void start_cpus(const abi::BootInfo& info, EarlyMemory& memory) {
         if (wake(page, *arch::cpu_locals[id]))
             ++arch::cpu_count;
         else
-            arch::klog("kernel: the CPU with APIC ID ", uint64_t{info.cpu[i].apic_id}, " does not start\n");
+            arch::klog(abi::LogLevel::Warning, "kernel: the CPU with APIC ID ", uint64_t{info.cpu[i].apic_id},
+                       " does not start\n");
     }
 }
 

@@ -34,12 +34,12 @@ const abi::NamedCap* find_cap_prefix(const abi::StartInfo& start, std::string_vi
     return found == end ? nullptr : found;
 }
 
-void log_line(std::string_view text) {
+void log_line(std::string_view text, abi::LogLevel level) {
     abi::IpcBuffer& buffer = ipc_buffer();
     const size_t bytes = std::min(text.size(), sizeof(buffer.data) - 1);
     std::memcpy(buffer.data, text.data(), bytes);
     buffer.data[bytes] = '\n';
-    drop(sys::log_write(kOwnLog, bytes + 1));
+    drop(sys::log_write(kOwnLog, bytes + 1, level));
 }
 
 }  // namespace bulkhead::cap

@@ -31,6 +31,6 @@ inline constexpr CapAddr kMainThread{0, abi::start::kThread}, kOwnSchedContext{0
 inline constexpr CapAddr kOwnLog{0, abi::start::kLog};
 
 // A line into the kernel log, beside stdout. Truncated to what one call takes.
-void log_line(std::string_view text);
+void log_line(std::string_view text, abi::LogLevel level = abi::LogLevel::Warning);
 
 }  // namespace bulkhead::cap

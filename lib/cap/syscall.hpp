@@ -234,8 +234,8 @@ inline Result inspect_caps(CapAddr inspect, uint64_t cursor0, uint64_t cursor1) 
 inline Status inspect_counts(CapAddr inspect) {
     return call(abi::Call::InspectCounts, inspect.raw).status;
 }
-inline Status log_write(CapAddr log, uint64_t bytes) {
-    return call(abi::Call::LogWrite, log.raw, bytes).status;
+inline Status log_write(CapAddr log, uint64_t bytes, abi::LogLevel level) {
+    return call(abi::Call::LogWrite, log.raw, bytes, static_cast<uint64_t>(level)).status;
 }
 inline Result log_read(CapAddr log, uint64_t cursor) {
     return call(abi::Call::LogRead, log.raw, cursor);

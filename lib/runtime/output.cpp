@@ -17,7 +17,8 @@ void flush(Line& line) {
     if (line.bytes == 0) return;
     uint8_t* to = current().ipc_buffer->data;
     for (uint32_t i = 0; i < line.bytes; ++i) to[i] = static_cast<uint8_t>(line.text[i]);
-    cap::drop(sys::log_write(CapAddr{0, abi::start::kLog}, line.bytes));
+    const auto level = &line == &lines[0] ? abi::LogLevel::Info : abi::LogLevel::Warning;
+    cap::drop(sys::log_write(CapAddr{0, abi::start::kLog}, line.bytes, level));
     line.bytes = 0;
 }
 

@@ -36,7 +36,7 @@ static bool make_locks() {
         auto* buffer = reinterpret_cast<abi::IpcBuffer*>(state.start->ipc_buffer);
         uint64_t bytes = 0;
         while (why[bytes]) buffer->data[bytes] = static_cast<uint8_t>(why[bytes]), ++bytes;
-        cap::drop(sys::log_write(CapAddr{0, abi::start::kLog}, bytes));
+        cap::drop(sys::log_write(CapAddr{0, abi::start::kLog}, bytes, abi::LogLevel::Error));
     }
     for (;;) asm volatile("hlt");
 }

@@ -12,9 +12,14 @@ namespace bulkhead::console {
 // Register n is the n-th port of the range.
 class PortRange final : public Ports {
   public:
-    explicit PortRange(const abi::NamedCap& ports)
-        : ports_{cap::address(ports)}, first_{static_cast<uint16_t>(ports.value & 0xffff)} {}
+    explicit PortRange(const abi::NamedCap& ports) : PortRange{&ports} {}
+    // nullptr: nothing is there, as an empty bus answers.
+    explicit PortRange(const abi::NamedCap* ports)
+        : there_{ports != nullptr},
+          ports_{ports ? cap::address(*ports) : cap::CapAddr{}},
+          first_{static_cast<uint16_t>(ports ? ports->value & 0xffff : 0)} {}
     uint8_t in(unsigned reg) override {
+        if (!there_) return 0xff;
         return static_cast<uint8_t>(cap::sys::port_in(ports_, static_cast<uint16_t>(first_ + reg), 1).r0);
     }
     void out(unsigned reg, uint8_t value) override {
@@ -22,6 +27,7 @@ class PortRange final : public Ports {
     }
 
   private:
+    const bool there_;
     const cap::CapAddr ports_;
     const uint16_t first_;
 };

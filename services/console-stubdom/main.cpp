@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The console stub domain: takes the serial port over from the kernel, and the screen and the keyboard from
 // the firmware, and serves "accept-console".
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -20,15 +21,16 @@ const abi::NamedCap& need(const abi::StartInfo& start, const char* name) {
 
 int serve(const abi::StartInfo& start) {
     static cap::Environment env{start};
-    const auto& ports = need(start, "uart-ports");
-    const auto& irq = need(start, "uart-irq");
+    // The options may name no serial port (console=vga), or one that is polled (com1=…,0).
+    const abi::NamedCap *ports = cap::find_cap(start, "uart-ports"), *irq = cap::find_cap(start, "uart-irq");
     const auto& kept = need(start, "scrollback");
     const auto log = cap::address(need(start, "log-all"));
     auto hub = ring::Hub::create(env);
     const auto bit = hub ? hub->take_bit() : std::nullopt;
     if (!bit) return cap::log_line("console: cannot make its notification"), 1;
     auto interrupt = hub->mint(*bit);
-    if (!interrupt || cap::sys::irq_bind(cap::address(irq), interrupt->address()) != cap::Status::Ok)
+    if (!interrupt ||
+        (irq && cap::sys::irq_bind(cap::address(*irq), interrupt->address()) != cap::Status::Ok))
         return cap::log_line("console: cannot bind the serial port's interrupt"), 1;
 
     // From here on the line is ours; the kernel takes it back only to panic.
@@ -48,14 +50,17 @@ int serve(const abi::StartInfo& start) {
     ring::Listener listener{*hub, cap::address(need(start, "accept-console")), service, {.max_clients = 250}};
     service.set_listener(listener);
 
+    constexpr uint64_t kPollMs = 2;
+    const bool polled = uart.present() && !irq;
     std::vector<std::byte> input;
     for (;;) {
-        const cap::Status status = listener.turn(local.deadline());
+        const cap::Status status = listener.turn(
+            polled ? std::min(local.deadline(), env.clock.deadline_in_ms(kPollMs)) : local.deadline());
         if (status != cap::Status::Ok && status != cap::Status::Timeout)
             return cap::log_line(std::string{"console: cannot receive: "} + cap::describe(status)), 1;
         input.clear();
         uart.interrupt(input);
-        cap::drop(cap::sys::irq_ack(cap::address(irq)));
+        if (irq) cap::drop(cap::sys::irq_ack(cap::address(*irq)));
         local.interrupt(input);
         if (local.irq()) cap::drop(cap::sys::irq_ack(cap::address(*local.irq())));
         if (!input.empty()) service.input(input);

@@ -48,7 +48,8 @@ Result<DomainId> Guests::create_as(const xl::DomainConfig& config, std::uint32_t
     if (built && !ledger_.complete(*id)) built = xl::fail(ErrorKind::NoSpace, "dom0's journal is full.");
     if (built) {
         cap::log_line(xl::format("dom0: %s is domain %u: %llu MiB, %u vCPUs", config.name.c_str(), *id,
-                                 static_cast<unsigned long long>(config.memory_mib), config.vcpus));
+                                 static_cast<unsigned long long>(config.memory_mib), config.vcpus),
+                      abi::LogLevel::Info);
         return *id;
     }
     take_apart(*id, false);
@@ -189,7 +190,8 @@ void Guests::take_apart(DomainId id, bool restart) {
     const DomainRecord& record = *p_.state.find(id);
     if (record.phase == Phase::Live)
         cap::log_line(xl::format("dom0: %s, domain %u, is destroyed%s", record.config.name.c_str(), id,
-                                 restart ? " and built again" : ""));
+                                 restart ? " and built again" : ""),
+                      abi::LogLevel::Info);
     ledger_.tear_down(id, restart, [&] {  // nothing of it runs now, and nobody can see into its memory
         p_.spawner.forget(id);
         guests_.erase(id);

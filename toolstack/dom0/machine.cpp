@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "toolstack/dom0/hardware.hpp"
 #include "toolstack/dom0/inspector.hpp"
@@ -125,6 +126,10 @@ Result<xl::PhysInfo> Machine::physinfo() {
     out.hw_caps = {one[3], one[2], extended[3], extended[2], thirteen[0], seven[1], seven[2], advanced[3]};
     out.has_svm = kernel.virt_kind == 1;
     out.has_vmx = kernel.virt_kind == 2;
+    if (const abi::NamedCap* boot = cap::find_cap(start_, "boot-info")) {
+        const auto& options = reinterpret_cast<const abi::BootInfo*>(boot->mapped.base)->options;
+        out.command_line.assign(options, strnlen(options, sizeof options));
+    }
     out.total_memory_kib = kernel.total_memory / 1024;
     out.free_memory_kib = p_.memory.free_bytes() / 1024;
     return out;

@@ -71,7 +71,8 @@ class Dom0 {
             xl::format("dom0: start %u: %zu guests in the journal, %llu MiB of %llu MiB are free for guests",
                        start_.incarnation + 1, state_.domains.size(),
                        static_cast<unsigned long long>(memory_.free_bytes() >> 20),
-                       static_cast<unsigned long long>(memory_.total_bytes() >> 20)));
+                       static_cast<unsigned long long>(memory_.total_bytes() >> 20)),
+            abi::LogLevel::Info);
         if (!files_.error().empty()) problem += "dom0: " + files_.error() + "\n";
         (void)loop_.until(loop_.deadline_ms(kConsoleMs), [&] { return console_.up(); });
         (void)loop_.until(loop_.deadline_ms(kServicesMs), [&] { return store_.up() && platform_.up(); });
@@ -113,7 +114,8 @@ class Dom0 {
         const std::uint64_t now = cap::read_tsc(),
                             ms = kernel.tsc_khz ? (now - kernel.boot_tsc) / kernel.tsc_khz : 0;
         cap::log_line(xl::format("dom0: at its prompt, %llu ms after the kernel's start, tsc=%llu",
-                                 static_cast<unsigned long long>(ms), static_cast<unsigned long long>(now)));
+                                 static_cast<unsigned long long>(ms), static_cast<unsigned long long>(now)),
+                      abi::LogLevel::Info);
     }
 
     void start_guests() {

@@ -165,11 +165,16 @@ class Builder {
                    {space_->root(), at::kVSpace, all},
                    {domain_.thread, at::kThread, all},
                    {domain_.contexts[0], at::kSchedContext, rights::kRead},
-                   {{0, abi::root::kLog}, at::kLog, rights::kWrite},
                    {{0, abi::root::kKernelInfo}, at::kKernelInfo, rights::kRead},
                    {{0, domain_.runtime_slot}, kRuntimeSlot, all}};
         for (const auto& one : own)
             if (auto given = give(one.from, one.slot, one.with); !given) return given;
+        // What a template's domain logs is about its guest.
+        const uint64_t badge = domain_.spec->vcpus_max != 0 ? abi::kLogOfGuest : 0;
+        if (auto given =
+                outcome(cap::sys::cap_mint(in_cspace(at::kLog), {0, abi::root::kLog}, rights::kWrite, badge));
+            !given)
+            return given;
         for (uint32_t i = 1; i < domain_.contexts.size(); i++)
             if (auto given = give(domain_.contexts[i], kFirstContextSlot + i - 1, rights::kRead); !given)
                 return given;

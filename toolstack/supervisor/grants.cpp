@@ -157,11 +157,23 @@ Outcome give_firmware_ports(GrantContext& c, std::string_view text, uint64_t fir
     return first == 0 ? Outcome{} : give_ports(c, text, first, count, extra);
 }
 
+// Of the console's serial port; without one, the domain finds no such name and does without.
+Outcome give_serial(GrantContext& c, std::string_view text, bool irq) {
+    const abi::BootOptions& chosen = c.stock.root.boot.chosen;
+    const abi::ConsoleDevice device = abi::first_serial(chosen);
+    if (device == abi::ConsoleDevice::None) return {};
+    const abi::SerialOptions& line = abi::serial(chosen, device);
+    if (!irq) return give_ports(c, text, line.io_base, 8);
+    return line.irq == 0 ? Outcome{} : give_irq(c, text, line.irq);
+}
+
 Outcome give(GrantContext& c, const Grant& grant) {
     const abi::BootInfo& boot = c.stock.root.boot;
     switch (grant.type) {
         case GrantType::Ports: return give_ports(c, grant.name, grant.first, grant.count);
         case GrantType::IsaIrq: return give_irq(c, grant.name, grant.first);
+        case GrantType::SerialPorts: return give_serial(c, grant.name, false);
+        case GrantType::SerialIrq: return give_serial(c, grant.name, true);
         case GrantType::AcpiPower:
             return give_firmware_ports(c, grant.name, boot.pm1a_control, 2, boot.sleep_type_s5a);
         case GrantType::AcpiEvent:

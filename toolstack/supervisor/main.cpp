@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "toolstack/supervisor/dom0_memory.hpp"
 #include "toolstack/supervisor/supervisor.hpp"
 
 namespace bulkhead::supervisor {
@@ -68,6 +69,13 @@ void claim_isa(Stock& stock, uint32_t isa) {
     claim(stock, isa, gsi, flags);
 }
 
+void claim_serial(Stock& stock) {
+    const abi::BootOptions& chosen = stock.root.boot.chosen;
+    const abi::ConsoleDevice device = abi::first_serial(chosen);
+    if (device == abi::ConsoleDevice::None) return;
+    if (const uint32_t irq = abi::serial(chosen, device).irq) claim_isa(stock, irq);
+}
+
 void take_device(Stock& stock, uint64_t base, uint64_t bytes, const char* what) {
     if (bytes == 0) return;
     auto device = DeviceMemory::take(stock.env, stock.root, base, bytes);
@@ -83,6 +91,7 @@ void prepare_grant(Stock& stock, const DomainSpec& spec, const Grant& grant) {
     const abi::BootInfo& boot = stock.root.boot;
     switch (grant.type) {
         case GrantType::IsaIrq: return claim_isa(stock, grant.first);
+        case GrantType::SerialIrq: return claim_serial(stock);
         case GrantType::AcpiSci:
             if (boot.acpi.pm1a_event != 0) claim(stock, kSci, boot.acpi.sci_gsi, boot.acpi.sci_flags);
             return;
@@ -100,6 +109,22 @@ void prepare_grant(Stock& stock, const DomainSpec& spec, const Grant& grant) {
             return;
         }
         default: return;
+    }
+}
+
+// dom0_mem= means the domain that may spawn others.
+void size_dom0(Manifest& manifest, const abi::RootInfo& root, uint64_t total) {
+    const abi::BootOptions& chosen = root.boot.chosen;
+    if (!chosen.dom0_mem.given && !chosen.dom0_mem_min.given && !chosen.dom0_mem_max.given) return;
+    for (DomainSpec& spec : manifest.services) {
+        if (std::ranges::find(spec.grants, GrantType::Spawn, &Grant::type) == spec.grants.end()) continue;
+        const Dom0Memory memory = dom0_memory(chosen, spec.memory_kib, total);
+        cap::log_line("supervisor: dom0_mem= asks for " + std::to_string(memory.asked_kib) + " KiB; " +
+                          spec.name + " gets " + std::to_string(memory.kib) + " KiB (it can have " +
+                          std::to_string(spec.memory_kib) + " to " + std::to_string(memory.most_kib) +
+                          "; guests' memory is not part of it)",
+                      abi::LogLevel::Info);
+        spec.memory_kib = memory.kib;
     }
 }
 
@@ -168,6 +193,7 @@ int main() {
                             bootfs_frames = open_module(env, root, "bootfs");
     static auto manifest = parse_manifest(manifest_frames.bytes());
     if (!manifest) stop(manifest.error());
+    size_dom0(*manifest, root, env.kernel.total_memory);
     static auto bootfs = Bootfs::open(bootfs_frames.bytes());
     if (!bootfs) stop(bootfs.error());
     const auto blob_file = bootfs->find("boot/blob");
@@ -192,7 +218,8 @@ int main() {
     if (!self) stop(self.error());
     (*self)->reserve_services();
     give_free_memory(stock, kOwnReserve);
-    cap::log_line("supervisor: starting " + std::to_string(manifest->services.size()) + " services");
+    cap::log_line("supervisor: starting " + std::to_string(manifest->services.size()) + " services",
+                  abi::LogLevel::Info);
     (*self)->start_services();
     (*self)->run();
 }

@@ -21,6 +21,8 @@ struct TypeName {
 };
 constexpr std::array kTypes{TypeName{"ports", GrantType::Ports},
                             TypeName{"isa-irq", GrantType::IsaIrq},
+                            TypeName{"serial-ports", GrantType::SerialPorts},
+                            TypeName{"serial-irq", GrantType::SerialIrq},
                             TypeName{"acpi-power", GrantType::AcpiPower},
                             TypeName{"acpi-reset", GrantType::AcpiReset},
                             TypeName{"acpi-event", GrantType::AcpiEvent},
@@ -248,9 +250,9 @@ std::string where(const DomainSpec& spec, bool is_template) {
 
 // What exists once in a machine and has one holder.
 bool is_exclusive(GrantType type) {
-    constexpr GrantType kOnce[] = {GrantType::Spawn,      GrantType::FreeMemory, GrantType::IsaIrq,
-                                   GrantType::AcpiSci,    GrantType::AcpiHpet,   GrantType::IntelTco,
-                                   GrantType::Framebuffer};
+    constexpr GrantType kOnce[] = {GrantType::Spawn,       GrantType::FreeMemory, GrantType::IsaIrq,
+                                   GrantType::SerialPorts, GrantType::SerialIrq,  GrantType::AcpiSci,
+                                   GrantType::AcpiHpet,    GrantType::IntelTco,   GrantType::Framebuffer};
     return std::ranges::find(kOnce, type) != std::end(kOnce);
 }
 

@@ -17,6 +17,8 @@ namespace bulkhead::supervisor {
 enum class GrantType : uint8_t {
     Ports,
     IsaIrq,
+    SerialPorts,  // of the serial port that carries the console (console=, com1=, com2=)
+    SerialIrq,
     AcpiPower,
     AcpiReset,
     AcpiEvent,

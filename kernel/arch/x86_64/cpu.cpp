@@ -78,6 +78,17 @@ const char* detect_features() {
     return nullptr;
 }
 
+// The first level of leaf 0xb is that of threads (SDM vol. 2, CPUID; APM vol. 3, E.3.7); older AMD CPUs with
+// threads say it in leaf 0x8000001e (APM vol. 3, E.4.17).
+unsigned threads_shift() {
+    if (cpuid(0).eax >= 0xb && cpuid(0xb).ebx != 0) return cpuid(0xb).eax & 31;
+    const bool topology = cpuid(0x80000000).eax >= 0x8000001e && bit(cpuid(0x80000001).ecx, 22);
+    const uint32_t threads = features.amd && topology ? (cpuid(0x8000001e).ebx >> 8 & 0xff) + 1 : 1;
+    unsigned shift = 0;
+    while (1u << shift < threads) ++shift;
+    return shift;
+}
+
 void setup_control_registers() {
     uint64_t cr4_value =
         cr4::kPae | cr4::kMce | cr4::kPge | cr4::kOsFxsr | cr4::kOsXmmExcpt | cr4::kFsGsBase | cr4::kOsXsave;

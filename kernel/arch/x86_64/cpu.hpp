@@ -143,6 +143,7 @@ extern Features features;
 
 // nullptr, or a sentence: what the CPU lacks that the kernel cannot do without.
 const char* detect_features();
+unsigned threads_shift();        // how many low bits of an APIC ID tell the threads of a core apart
 void setup_control_registers();  // each CPU
 
 }  // namespace bulkhead::arch

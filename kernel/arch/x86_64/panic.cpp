@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end: registers, the current thread, and a symbolised back-trace on COM1 and in the kernel log; the
+// The end: registers, the current thread, and a symbolised back-trace on the serial ports and in the kernel log; the
 // other CPUs halt, and the machine is reset unless "noreboot" forbids it.
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/ipi.hpp"
@@ -64,6 +64,7 @@ void print_cpu() {
 void begin() {
     if (__atomic_exchange_n(&panicking, 1, __ATOMIC_ACQ_REL) != 0) stop();
     halt_others();
+    uart_init();
     uart_enable(true);
 }
 

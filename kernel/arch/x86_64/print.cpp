@@ -7,8 +7,8 @@ namespace bulkhead::arch {
 
 // Boot messages are written before anybody else runs; panics by a CPU that stopped the others: neither takes
 // the lock.
-void log_line(const Line& line) {
-    panic_line(line);
+void log_line(abi::LogLevel level, const Line& line) {
+    if (core::log_wants(level)) panic_line(line);
 }
 void panic_line(const Line& line) {
     core::log_panic(line.text(), line.bytes());

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One line of text from the machine layer, built on the stack: klog("cpu ", n, ": ", Hex{x}, "\n"). Goes to
-// the kernel log, and from there to COM1. No allocation, truncates at 240 characters.
+// the kernel log, and from there to the serial ports. No allocation, truncates at 240 characters.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include <string_view>
+
+#include "abi/log_level.hpp"
 
 namespace bulkhead::arch {
 
@@ -16,6 +20,11 @@ class Line {
   public:
     void add(const char* text) {
         while (*text != '\0' && used_ < sizeof(text_)) text_[used_++] = *text++;
+    }
+    // Text of others: no character of it can disturb a terminal.
+    void add(std::string_view text) {
+        for (const char c : text)
+            if (used_ < sizeof(text_)) text_[used_++] = c >= ' ' && c < 127 ? c : '?';
     }
     void add(uint64_t value) { number(value, 10); }
     void add(Hex hex) {
@@ -39,15 +48,15 @@ class Line {
     size_t used_ = 0;
 };
 
-void uart_init();
-void log_line(const Line&);    // kernel log and COM1
-void panic_line(const Line&);  // the same without any lock
+void uart_init();                           // by the defaults, if nobody did it yet
+void log_line(abi::LogLevel, const Line&);  // as far as loglvl= wants it
+void panic_line(const Line&);               // always
 
 template <typename... Parts>
-void klog(Parts... parts) {
+void klog(abi::LogLevel level, Parts... parts) {
     Line line;
     (line.add(parts), ...);
-    log_line(line);
+    log_line(level, line);
 }
 template <typename... Parts>
 void kpanic_print(Parts... parts) {

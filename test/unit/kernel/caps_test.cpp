@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "kernel/core/log.hpp"
 #include "test/unit/kernel/fake_arch.hpp"
 
 using namespace bulkhead;
@@ -447,6 +448,50 @@ TEST_CASE("Inspect says where and how a Frame is mapped, and which table lies in
     REQUIRE(m.call(Call::Unmap, frame, 1).status == Status::Ok);
     CHECK((entry_of(frame).flags & (1 | 4 | 8)) == 0);
     CHECK(entry_of(frame).mapped_in == 0);
+}
+
+TEST_CASE("The log's levels and size") {
+    Machine m;
+    const auto choose = [](uint32_t levels, uint32_t guest_levels) {
+        core::log_choose(levels, guest_levels, false);
+    };
+    const auto say = [&](uint64_t log, abi::LogLevel level) {
+        memcpy(m.root().buffer->data, "x\n", 2);
+        fake::state.uart.clear();
+        CHECK(m.call(Call::LogWrite, log, 2, static_cast<uint64_t>(level)).status == Status::Ok);
+        return !fake::state.uart.empty();
+    };
+    const uint64_t guest = m.free_slot();
+    REQUIRE(m.call(Call::CapMint, guest, abi::root::kLog, rights::kWrite, abi::kLogOfGuest).status ==
+            Status::Ok);
+    for (uint32_t levels = 0; levels <= 4; ++levels) {
+        choose(levels, 4 - levels);
+        for (uint32_t level = 0; level < 4; ++level) {
+            CHECK(say(abi::root::kLog, static_cast<abi::LogLevel>(level)) == (level < levels));
+            CHECK(say(guest, static_cast<abi::LogLevel>(level)) == (level < 4 - levels));
+        }
+    }
+    CHECK(m.call(Call::LogWrite, abi::root::kLog, 2, 4).status == Status::BadArgument);
+    // What was written before a larger log came is still there, and no more than its size is kept.
+    choose(4, 4);
+    core::log_panic("marker\n", 7);
+    const uint64_t end = m.call(Call::LogRead, abi::root::kLog, ~uint64_t{0}).r1;
+    static std::vector<char> larger(64 << 10);
+    core::log_move(larger.data(), larger.size());
+    CHECK(m.call(Call::LogRead, abi::root::kLog, end - 7).r0 == 7);
+    CHECK(memcmp(m.root().buffer->data, "marker\n", 7) == 0);
+    const std::string line(1023, 'y');
+    for (unsigned i = 0; i < 100; ++i) core::log_panic((line + "\n").c_str(), 1024);
+    const auto oldest = m.call(Call::LogRead, abi::root::kLog, 0);
+    CHECK(end + 100 * 1024 - (oldest.r1 - oldest.r0) == larger.size());
+    CHECK(m.call(Call::LogControl, abi::root::kLog, abi::kLogClear).status == Status::Ok);
+    // With sync_console the console service's taking of the port changes nothing.
+    for (const bool keep : {true, false}) {
+        core::log_choose(3, 3, keep);
+        CHECK(m.call(Call::LogControl, abi::root::kLog, abi::kLogUartOff).status == Status::Ok);
+        CHECK(say(abi::root::kLog, abi::LogLevel::Info) == keep);
+        CHECK(m.call(Call::LogControl, abi::root::kLog, abi::kLogUartOn).status == Status::Ok);
+    }
 }
 
 TEST_CASE("Tags and the log") {

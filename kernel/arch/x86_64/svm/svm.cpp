@@ -29,7 +29,7 @@ namespace {
 alignas(4096) uint8_t iopm[kIopmBytes];
 alignas(4096) uint8_t msrpm[kMsrpmBytes];
 constexpr uint32_t kIbpbMsr = 0x49;
-bool has_ibpb;
+bool has_ibpb, wants_ibpb = true;
 
 uint64_t allowed_cr4() {
     constexpr uint64_t kAlways = 0x7ff;  // VME … OSXMMEXCPT
@@ -175,6 +175,10 @@ Next sort_exit(Area& area) {
 
 }  // namespace
 
+void use_ibpb(bool wanted) {
+    wants_ibpb = wanted;
+}
+
 void setup() {
     fill_bitmaps(iopm, msrpm);
     if (!bitmaps_safe(iopm, msrpm)) panic("the guests' permission maps are wrong");
@@ -188,7 +192,7 @@ void setup() {
     machine_limits.nrips = features.nrips;
     machine_limits.decode_assists = features.decode_assists;
     machine_limits.pause_filter = features.pause_filter;
-    has_ibpb = cpuid(0x80000000).eax >= 0x80000008 && (cpuid(0x80000008).ebx & (1u << 12)) != 0;
+    has_ibpb = wants_ibpb && cpuid(0x80000000).eax >= 0x80000008 && (cpuid(0x80000008).ebx & (1u << 12)) != 0;
 }
 
 void enable(CpuLocal& cpu, uint64_t host_pages) {

@@ -28,6 +28,7 @@ struct HostState {
     uint64_t tsc_aux;
 };
 
+void use_ibpb(bool wanted);                   // before setup(): spec-ctrl=
 void setup();                                 // boot CPU, once: permission maps, limits
 void enable(CpuLocal&, uint64_t host_pages);  // each CPU, once
 // Enters thread.guest; lock held before. The exit begins on a fresh stack (svm_exited).
