@@ -280,6 +280,9 @@ class Audit:
         if kind == "ports":
             return cap("IoPort", ALL, badge=grant.number("first") | grant.number("count") << 16)
         return {"isa-irq": lambda: cap("IrqHandler", ALL, badge=grant.number("irq")),
+                # com1, as on a machine whose options say nothing else
+                "serial-ports": lambda: cap("IoPort", ALL, badge=UART_PORTS.start | len(UART_PORTS) << 16),
+                "serial-irq": lambda: cap("IrqHandler", ALL, badge=UART_IRQ),
                 "acpi-power": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 == 2,
                 "acpi-reset": lambda: cap("IoPort", ALL, badge=0xcf9 | 1 << 16),
                 "acpi-event": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 in (4, 8),
