@@ -67,6 +67,7 @@ const char* detect_features() {
     features.tsc_deadline = bit(one.ecx, 24);
     features.invariant_tsc = max_extended >= 0x80000007 && bit(cpuid(0x80000007).edx, 8);
     features.physical_bits = max_extended >= 0x80000008 ? cpuid(0x80000008).eax & 0xff : 36;
+    features.tcg = bit(one.ecx, 31) && cpuid(0x40000000).ebx == 0x54474354;  // "TCGT"CGTCGTCG
     detect_xsave();
     detect_virtualisation(extended.ecx, one.ecx, max_extended);
     if (max_extended >= 0x80000004)

@@ -137,6 +137,7 @@ struct Features {
     uint32_t xsave_bytes;  // for the XCR0 that the kernel sets
     uint64_t xcr0;
     bool amd;
+    bool tcg;  // the CPU is QEMU's emulation
     char brand[49];
 };
 extern Features features;

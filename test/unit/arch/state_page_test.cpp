@@ -300,6 +300,19 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("state page: only an external interrupt counts as one that VMRUN injects") {
+    Vmcb v{};
+    for (const uint64_t interrupt : {0x800000f3u, 0x80000021u}) {
+        v.event_injection = interrupt;
+        REQUIRE(injects_interrupt(v));
+    }
+    for (const uint64_t other :
+         {0x0u, 0xf3u, 0x80000202u, 0x80000b0eu, 0x80000480u}) {  // none, NMI, #PF, INT
+        v.event_injection = other;
+        REQUIRE_FALSE(injects_interrupt(v));
+    }
+}
+
 TEST_CASE("permission maps: everything exits but the guest's own system-call and segment MSRs") {
     std::vector<uint8_t> iopm(kIopmBytes), msrpm(kMsrpmBytes);
     REQUIRE_FALSE(bitmaps_safe(iopm.data(), msrpm.data()));

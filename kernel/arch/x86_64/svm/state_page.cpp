@@ -413,4 +413,9 @@ void requeue_interrupted_event(Vmcb& vmcb) {
     vmcb.event_injection = interrupted_event(vmcb.exit_interrupt_info);
 }
 
+bool injects_interrupt(const Vmcb& vmcb) {
+    return (vmcb.event_injection & (event::kValid | event::kTypeMask)) ==
+           (event::kValid | uint64_t{event::kInterrupt} << 8);
+}
+
 }  // namespace bulkhead::arch::svm

@@ -27,4 +27,7 @@ void save_exit(const Area&, abi::VcpuState&, const Limits& machine);
 // EVENTINJ (APM 15.20), unless executing the instruction again raises it again.
 void requeue_interrupted_event(Vmcb&);
 
+// VMRUN will deliver an external interrupt.
+bool injects_interrupt(const Vmcb&);
+
 }  // namespace bulkhead::arch::svm

@@ -3,6 +3,7 @@
 
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/fpu.hpp"
+#include "kernel/arch/x86_64/lapic.hpp"
 #include "kernel/arch/x86_64/local.hpp"
 #include "kernel/arch/x86_64/lock.hpp"
 #include "kernel/arch/x86_64/memory.hpp"
@@ -126,6 +127,15 @@ bool prepared(const CpuLocal& cpu, const Guest& guest, const core::PageTable& ro
            guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
 }
 
+// QEMU's TCG (to 7.2 at least) remembers an external interrupt that VMRUN injected until the next #VMEXIT or
+// exception, and when it happens to leave its loop before that, delivers it once more: at any instruction,
+// whatever IF says. A guest's handler then runs inside itself and waits for a lock that it holds. So an
+// interrupt of the host's follows: the #VMEXIT for it comes before the guest's first instruction.
+inline void make_tcg_forget(CpuLocal& cpu, const Vmcb& vmcb) {
+    if (vmcb.event_injection != 0 && features.tcg && injects_interrupt(vmcb)) [[unlikely]]
+        lapic::send_vector(cpu.apic_id, kVectorMailbox);
+}
+
 // After an exit, before anything else: the host's XCR0, and what entering has used up.
 void settle(Area& area) {
     Guest& guest = area.guest;
@@ -212,6 +222,7 @@ void run(CpuLocal& cpu, core::Thread& thread) {
     if (area.guest.debug_live != 0) load_debug_registers(area.guest);
     fpu_switch(cpu, area.guest.fpu);
     cpu.svm.guest_root = &root;
+    make_tcg_forget(cpu, area.vmcb);
 
     // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and
     // ends the run at once.

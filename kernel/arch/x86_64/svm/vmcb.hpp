@@ -82,7 +82,7 @@ inline constexpr uint32_t kIntercepts = 1 << 0, kAsid = 1 << 2, kTpr = 1 << 3, k
                           kSegments = 1 << 8, kCr2 = 1 << 9, kAll = 0x3ff;
 }
 namespace event {
-inline constexpr uint64_t kValid = 1ull << 31, kErrorCode = 1 << 11;
+inline constexpr uint64_t kValid = 1ull << 31, kErrorCode = 1 << 11, kTypeMask = 7 << 8;
 inline constexpr unsigned kInterrupt = 0, kNmi = 2, kException = 3, kSoftware = 4;
 }  // namespace event
 namespace exit {
