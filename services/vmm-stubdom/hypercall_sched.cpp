@@ -141,7 +141,6 @@ int64_t set_periodic(HypercallContext& c) {
 
 int64_t sched_op(HypercallContext& c) {
     switch (static_cast<uint32_t>(c.arg[0])) {
-        case SCHEDOP_yield: c.vcpu.port().yield(); return 0;
         case SCHEDOP_block: c.vcpu.block(false, kNever); return 0;
         case SCHEDOP_shutdown: return shutdown(c);
         case SCHEDOP_poll: return poll(c);

@@ -2,8 +2,9 @@
 // Xen's hypercalls as a PVH guest makes them: number in RAX, arguments in RDI, RSI, RDX, R10, R8, result in
 // RAX. By VMMCALL or VMCALL directly, or through the page that MSR 0x40000000 fills.
 //
-// Called by the vCPU's thread. xen_version runs without the VM's lock, all others under it. Arguments are
-// guest-virtual and reached by a walk of the guest's page tables; a bad pointer is -EFAULT.
+// Called by the vCPU's thread. xen_version, console_io and SCHEDOP_yield run without the VM's lock, all
+// others under it. Arguments are guest-virtual and reached by a walk of the guest's page tables; a bad
+// pointer is -EFAULT.
 #pragma once
 
 #include <cstdint>

@@ -38,12 +38,15 @@ class FakeCpu final : public CpuPort {
         last_deadline = deadline;
         if (on_wait) on_wait();
     }
-    void yield() override { ++yields; }
+    void yield() override {
+        ++yields;
+        if (on_yield) on_yield();
+    }
     uint64_t now_tsc() override { return *now; }
     void kick() override { ++kicks; }
 
     std::function<abi::ExitReason(abi::VcpuState&)> guest;
-    std::function<void()> on_wait;
+    std::function<void()> on_wait, on_yield;
     const uint64_t* now = nullptr;
     uint64_t last_deadline = 0, injected = 0;
     bool window = false;

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <random>
+#include <thread>
 
 #include "fake_guest.hpp"
 
@@ -495,6 +496,21 @@ TEST_CASE("guest: a triple fault and XSETBV") {
     g.exit(ExitReason::Shutdown, {});
     CHECK(g.vm->report().reason == ExitReport::Crash);
     CHECK(g.vm->report().text == "vmm: guest: vcpu 0: triple fault");
+}
+
+TEST_CASE("guest: a vCPU that yields does not keep the others out of its VM") {
+    FakeGuest g;
+    bool free = false;
+    g.cpus[0]->on_yield = [&] {
+        std::thread{[&] {  // another one: who holds a mutex may not try it
+            free = g.vm->lock().try_lock();
+            if (free) g.vm->lock().unlock();
+        }}
+            .join();
+    };
+    CHECK(g.call(__HYPERVISOR_sched_op, SCHEDOP_yield) == 0);
+    CHECK(g.cpus[0]->yields == 1);
+    CHECK(free);
 }
 
 TEST_CASE("guest: poll waits for a port, ends at its timeout, and answers at once when one is pending") {
