@@ -101,6 +101,22 @@ void controls(const Guest& g) {
     check(s.rip == 0x2000, "in its handler", s.rip);
 }
 
+// Its handler, with IF = 0, still runs when the host's timer ends the turn: see make_tcg_forget() in svm.cpp.
+void injection(const Guest& g) {
+    constexpr uint8_t kHandler[] = {0xfe, 0x06, 0x00, 0x30, 0xeb, 0xfe};  // incb 0x3000; spin: jmp spin
+    std::memcpy(g.memory + 0x2000, kHandler, sizeof kHandler);
+    std::memcpy(g.memory + 0x20 * 4, "\x00\x20\x00\x00", 4);
+    g.memory[0x3000] = 0;
+    VcpuState& s = *g.state;
+    reset_state(s, 0x1000 + kSpinOffset);
+    s.rflags = 0x202;
+    s.gpr[4] = 0x8000;
+    s.inject = 0x80000020;
+    const cap::Result r = run(g, tsc() + 20'000'000);
+    check(r.status == Status::Timeout && s.rip == 0x2004, "an injected interrupt's handler runs on", s.rip);
+    check(g.memory[0x3000] == 1, "and was entered once", g.memory[0x3000]);
+}
+
 void debug_registers(const Guest& g) {
     VcpuState& s = *g.state;
     s.rip = 0x1000 + kDebugOffset;
@@ -196,6 +212,7 @@ int main() {
         const Guest guest = make_guest(resources);
         basic_exits(guest);
         controls(guest);
+        injection(guest);
         debug_registers(guest);
         // Bochs 2.7 (its `ryzen`) stops at a guest's triple fault instead of taking the SHUTDOWN intercept.
         if (std::strstr(cap::kernel_info(*start).cpu_name, "Ryzen 7 1700") == nullptr) hostile(guest);
