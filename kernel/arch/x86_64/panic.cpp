@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end: registers, the current thread, and a symbolised back-trace on the serial ports and in the kernel log; the
-// other CPUs halt, and the machine is reset unless "noreboot" forbids it.
+// The end: registers, the current thread, and a symbolised back-trace on the serial ports and in the kernel
+// log; the other CPUs halt, and the machine is reset unless "noreboot" forbids it.
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/ipi.hpp"
 #include "kernel/arch/x86_64/layout.h"

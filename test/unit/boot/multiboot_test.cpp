@@ -374,8 +374,12 @@ TEST_CASE("text screen: what a BIOS left is used where no loader named a framebu
     const auto screen = [](uint8_t mode, uint16_t columns, uint8_t last_row, uint64_t rsdp,
                            uint32_t already) {
         Memory memory;
-        memory.put(0x449, Bytes{mode, static_cast<uint8_t>(columns), static_cast<uint8_t>(columns >> 8)});
-        memory.put(0x484, Bytes{last_row});
+        Bytes area(0x485 - 0x449);  // of the BIOS data area: mode, columns, …, rows less one
+        area[0] = mode;
+        area[1] = static_cast<uint8_t>(columns);
+        area[2] = static_cast<uint8_t>(columns >> 8);
+        area.back() = last_row;
+        memory.put(0x449, area);
         auto info = std::make_unique<abi::BootInfo>();
         info->rsdp = rsdp;
         info->framebuffer.width = already;
