@@ -12,7 +12,7 @@ namespace bulkhead::init {
 namespace {
 
 constexpr uint64_t kStackBytes = 256 * 1024;
-constexpr unsigned kRuntimeCNodeBits = 12, kRuntimeMemoryBits = 22;
+constexpr unsigned kRuntimeCNodeBits = 12, kRuntimeMemoryBits = 24;
 constexpr uint64_t kPage = abi::kPageSize;
 
 // In the area at kStartPages, each with an unmapped page behind it.
