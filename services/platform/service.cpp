@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/platform/service.hpp"
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "lib/ring/message.hpp"
 #include "schema/platform.capnp.h"
@@ -14,6 +16,8 @@ namespace {
 using schema::platform::Answer;
 using schema::platform::Request;
 
+// A machine takes its time to go; dom0 waits for five seconds.
+constexpr std::chrono::milliseconds kPatience{4000};
 constexpr uint32_t kSleepEnable = 1 << 13;
 constexpr unsigned kSleepTypeShift = 10;  // PM1 control register (ACPI 6.5, 4.8.3.2.1)
 
@@ -135,6 +139,7 @@ const char* PlatformService::power_off() {
     const PortRange power = ports_.range("power-ports");
     if (!power) return "the firmware offers no ACPI power-off";
     ports_.out(power.first, 2, (power.extra & 7) << kSleepTypeShift | kSleepEnable);
+    std::this_thread::sleep_for(kPatience);
     return "the machine ignored ACPI power-off";
 }
 
