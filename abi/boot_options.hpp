@@ -56,7 +56,8 @@ struct BootOptions {
     ResetMethod reboot_method;
     uint8_t warm_reboot;
     uint8_t watchdog;
-    uint8_t reserved[7];
+    uint8_t selftest;  // Bulkhead's own: dom0 runs it before its first prompt
+    uint8_t reserved[6];
     uint32_t watchdog_timeout;  // seconds; 0: the default
     MemoryWish dom0_mem, dom0_mem_min, dom0_mem_max;
 };

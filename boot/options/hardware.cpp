@@ -128,7 +128,8 @@ void option_ucode(const Word& word) {
 void option_watchdog(const Word& word) {
     if (word.value == "force") {
         word.options.watchdog = 1;
-        return;
+        return word.unsupported(word.value,
+                                "the watchdog runs, and counts no NMIs that could be forced on it");
     }
     const auto chosen = word.has_value ? text::boolean(word.value) : std::optional<bool>{true};
     if (!chosen) return word.malformed(word.value, "force or a boolean");

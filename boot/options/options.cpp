@@ -52,10 +52,10 @@ void maxcpus(const Word& word) {
 }
 
 void watchdog_timeout(const Word& word) {
-    const auto seconds = text::natural(word.value, 0, 3600);
-    if (!seconds) return word.malformed(word.value, "seconds, up to 3600");
+    const auto seconds = text::natural(word.value, 0, ~uint32_t{0});
+    if (!seconds) return word.malformed(word.value, "seconds");
     word.options.watchdog_timeout = *seconds;
-    if (*seconds == 0) word.options.watchdog = 0;
+    word.options.watchdog = *seconds != 0 ? 1 : 0;
 }
 
 void sched(const Word& word) {
@@ -89,6 +89,7 @@ constexpr Option kOptions[] = {
     {"nosmp", flag<&Chosen::nosmp>, true},
     {"reboot", option_reboot, true},
     {"sched", sched},
+    {"selftest", flag<&Chosen::selftest>, true},
     {"smt", flag<&Chosen::smt>, true},
     {"spec-ctrl", option_spec_ctrl, true},
     {"sync_console", flag<&Chosen::sync_console>, true},

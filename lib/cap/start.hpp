@@ -21,6 +21,13 @@ const abi::NamedCap* find_cap(const abi::StartInfo&, std::string_view name);
 // The `index`-th whose name begins with `prefix` ("console-" finds "console-1", "console-2", …).
 const abi::NamedCap* find_cap_prefix(const abi::StartInfo&, std::string_view prefix, unsigned index);
 
+// What the boot code found and the operator chose (manifest: `boot-info { type = "boot-info"; }`); nullptr
+// without the grant.
+inline const abi::BootInfo* boot_info(const abi::StartInfo& start) {
+    const abi::NamedCap* found = find_cap(start, "boot-info");
+    return found ? reinterpret_cast<const abi::BootInfo*>(found->mapped.base) : nullptr;
+}
+
 inline CapAddr address(const abi::NamedCap& cap) {
     return CapAddr{0, cap.slot};
 }

@@ -17,10 +17,11 @@ LocalTerminal::LocalTerminal(const abi::StartInfo& start, cap::CapAddr log, cons
 
 void LocalTerminal::open_screen(const abi::StartInfo& start) {
     const abi::NamedCap *memory = cap::find_cap(start, "framebuffer"),
-                        *info = cap::find_cap(start, "boot-info"), *vga = cap::find_cap(start, "vga-ports");
+                        *vga = cap::find_cap(start, "vga-ports");
+    const abi::BootInfo* info = cap::boot_info(start);
     if (!memory || !info) return;
     if (vga) vga_.emplace(*vga);
-    const auto& description = reinterpret_cast<const abi::BootInfo*>(info->mapped.base)->framebuffer;
+    const auto& description = info->framebuffer;
     auto surface =
         Surface::create(description, {reinterpret_cast<std::byte*>(memory->mapped.base), memory->mapped.size},
                         vga_ ? &*vga_ : nullptr);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "boot/options/flag.hpp"
 #include "lib/cap/environment.hpp"
 #include "services/platform/power_button.hpp"
 #include "services/platform/service.hpp"
@@ -85,10 +84,22 @@ volatile uint32_t* general_control(const abi::StartInfo& start) {
                                    : nullptr;
 }
 
-bool option(const abi::StartInfo& start, const char* name) {
-    const abi::NamedCap* info = cap::find_cap(start, "boot-info");
-    return info &&
-           boot::option_flag(reinterpret_cast<const abi::BootInfo*>(info->mapped.base)->options, name);
+// "9.6", "20"
+std::string seconds(uint64_t ms) {
+    return std::to_string(ms / 1000) + (ms % 1000 ? "." + std::to_string(ms % 1000 / 100) : "");
+}
+
+// As the boot options want it.
+void start_watchdog(const abi::BootInfo* boot, TcoWatchdog& watchdog) {
+    if (!boot || boot->chosen.watchdog == 0) return;
+    const uint32_t timeout = boot->chosen.watchdog_timeout;
+    const uint64_t asked = timeout != 0 ? uint64_t{timeout} * 1000 : TcoWatchdog::kDefaultMs;
+    if (const std::string problem = watchdog.start(asked); !problem.empty())
+        return say("watchdog: " + problem);
+    if (asked < TcoWatchdog::kLeastMs || asked > TcoWatchdog::kMostMs)
+        say("option 'watchdog_timeout=" + std::to_string(timeout) + "': the TCO timer can wait from " +
+            seconds(TcoWatchdog::kLeastMs) + " to " + seconds(TcoWatchdog::kMostMs) + " s");
+    say("watchdog: the TCO timer resets the machine " + seconds(watchdog.reset_ms()) + " s after it hangs");
 }
 
 int serve(const abi::StartInfo& start) {
@@ -98,12 +109,7 @@ int serve(const abi::StartInfo& start) {
     if (!accept || !hub) return say("the manifest grants no 'accept-platform', or memory is too small"), 1;
     GrantedPorts ports{start};
     TcoWatchdog watchdog{ports, ports.range("tco-ports"), ports.range("pci-ports"), general_control(start)};
-    if (option(start, "watchdog")) {
-        const std::string problem = watchdog.start();
-        say(problem.empty() ? "watchdog: the TCO timer resets the machine " +
-                                  std::to_string(TcoWatchdog::kResetMs / 1000) + " s after it hangs"
-                            : "watchdog: " + problem);
-    }
+    start_watchdog(cap::boot_info(start), watchdog);
     PlatformService service{start, env.clock, ports};
     ring::Listener listener{*hub, cap::address(*accept), service, {.max_clients = 16}};
     service.set_listener(listener);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/platform/tco_watchdog.hpp"
 
+#include <algorithm>
+
 namespace bulkhead::platform {
 namespace {
 
@@ -38,19 +40,20 @@ std::string TcoWatchdog::find() {
     return {};
 }
 
-std::string TcoWatchdog::start() {
+std::string TcoWatchdog::start(uint64_t reset_ms) {
     if (std::string problem = find(); !problem.empty()) return problem;
     *control_ = *control_ & ~kNoReboot;
     if (*control_ & kNoReboot)
         return "the chipset's No-Reboot strap is set: its TCO timer cannot reset this machine";
+    ticks_ = static_cast<uint32_t>(std::clamp(reset_ms, kLeastMs, kMostMs) / kTwoTicksMs);
     const auto at = [&](Register reg) { return static_cast<uint16_t>(tco_.first + reg); };
     ports_.out(at(kControl1), 2, ports_.in(at(kControl1), 2) | kHalted);
     ports_.out(at(kStatus1), 2, kTimeout);
     ports_.out(at(kStatus2), 2, kSecondTimeout);
-    ports_.out(at(kTimer), 2, (ports_.in(at(kTimer), 2) & ~kTimerMask) | kTicks);
+    ports_.out(at(kTimer), 2, (ports_.in(at(kTimer), 2) & ~kTimerMask) | ticks_);
     ports_.out(at(kReload), 2, 1);
     ports_.out(at(kControl1), 2, ports_.in(at(kControl1), 2) & ~kHalted);
-    if ((ports_.in(at(kControl1), 2) & kHalted) || (ports_.in(at(kTimer), 2) & kTimerMask) != kTicks)
+    if ((ports_.in(at(kControl1), 2) & kHalted) || (ports_.in(at(kTimer), 2) & kTimerMask) != ticks_)
         return "the TCO timer does not take its settings";
     running_ = true;
     return {};

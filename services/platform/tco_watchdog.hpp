@@ -11,8 +11,10 @@ namespace bulkhead::platform {
 
 class TcoWatchdog {
   public:
-    static constexpr unsigned kTicks = 8;                   // of 0.6 s
-    static constexpr unsigned kResetMs = 2 * kTicks * 600;  // from the last reload to the reset, at most
+    // From the last reload to the reset. The timer counts 4 to 1023 ticks of 0.6 s, twice.
+    static constexpr uint64_t kTwoTicksMs = 1200;
+    static constexpr uint64_t kLeastMs = 4 * kTwoTicksMs, kMostMs = 1023 * kTwoTicksMs;
+    static constexpr uint64_t kDefaultMs = 8 * kTwoTicksMs;
     static constexpr unsigned kReloadMs = 1000;
 
     // `tco`: the 32 ports that would be the timer's; `pci`: the ports of PCI configuration space, by which we
@@ -20,11 +22,13 @@ class TcoWatchdog {
     TcoWatchdog(IoPorts& ports, PortRange tco, PortRange pci, volatile uint32_t* control)
         : ports_{ports}, tco_{tco}, pci_{pci}, control_{control} {}
 
-    // Empty: it runs. Else a sentence that says why not.
-    std::string start();
+    // Empty: it runs, for `reset_ms`, or as near below that as the timer can. Else a sentence that
+    // says why not.
+    std::string start(uint64_t reset_ms = kDefaultMs);
     void reload();
     void stop();
     bool running() const { return running_; }
+    uint64_t reset_ms() const { return ticks_ * kTwoTicksMs; }
 
   private:
     uint32_t config(uint32_t reg);
@@ -33,6 +37,7 @@ class TcoWatchdog {
     IoPorts& ports_;
     const PortRange tco_, pci_;
     volatile uint32_t* const control_;
+    uint32_t ticks_ = 0;
     bool running_ = false;
 };
 

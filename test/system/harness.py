@@ -101,6 +101,10 @@ class TestMachine(machine.Machine):
         pairs = (line.split(":", 1) for line in self.ok("xl info").splitlines() if ":" in line)
         return {key.strip(): value.strip() for key, value in pairs}
 
+    def errors(self):
+        """What the emulator wrote on its standard error: its traces."""
+        return self.log.with_suffix(".err").read_text(errors="replace")
+
     @staticmethod
     def time_passes(seconds):
         machine.time.sleep(seconds)

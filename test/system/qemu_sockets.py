@@ -114,3 +114,4 @@ def kernel_symbol(name):
 
 HANG = b"\xfa\xeb\xfe"  # cli; jmp to itself
 CRASH = b"\x0f\x0b"     # ud2
+NO_STRAP = ["-global", "ICH9-LPC.noreboot=false"]  # the chipset's watchdog may reset, as its strap forbids by default

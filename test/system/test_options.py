@@ -7,16 +7,18 @@ import time
 
 from harness import TestMachine, booted, case
 from machine import PATIENCE, Timeout
+from qemu_sockets import NO_STRAP
 
 MACHINE = None
 
 LIMITS = ("maxcpus=2 mem=1G conring_size=33k loglvl=all guest_loglvl=all/error dom0_mem=64M,max:1G spec-ctrl=ibpb=no,bti-thunk=retpoline "
-          "com1=115200,8n1,0x3f8,4 sync_console bananas=3 cpufreq=xen mem=much sched=credit2 no-nosmp vga=bright attack.tries=3 -- quiet")
+          "com1=115200,8n1,0x3f8,4 sync_console watchdog=force watchdog_timeout=5000 bananas=3 cpufreq=xen mem=much sched=credit2 no-nosmp vga=bright attack.tries=3 -- quiet")
 NAMED = (
     "kernel: option 'bananas=3' is unknown and ignored; docs/options.md lists what there is",
     "kernel: option 'cpufreq=xen' is one of Xen's that Bulkhead does not have; it is ignored",
     "kernel: option 'mem=much': 'much' is not understood and ignored; expected: a size, as 2G or 512M",
     "kernel: option 'sched=credit2': 'credit2' is not supported: Bulkhead has one scheduler, weighted round-robin",
+    "kernel: option 'watchdog=force': 'force' is not supported: the watchdog runs, and counts no NMIs",
     "kernel: option 'vga=bright': 'bright' is not understood and ignored; expected: ask, current,",
 )
 
@@ -25,9 +27,9 @@ def _text(m):
     return "\n".join(line.rstrip() for line in m.screen.lines)
 
 
-@case("maxcpus=, mem=, conring_size=, dom0_mem= limit the machine; sync_console shows the whole log; what is not followed is named on the console and in xl dmesg")
+@case("maxcpus=, mem=, conring_size=, dom0_mem= limit the machine; watchdog_timeout= is what the timer can wait; sync_console shows the whole log; what is not followed is named on the console and in xl dmesg")
 def limits():
-    with booted("options-limits", options=LIMITS, cpus=4) as m:
+    with booted("options-limits", options=LIMITS, cpus=4, extra=NO_STRAP) as m:
         shown = _text(m)
         for sentence in NAMED:
             assert sentence in shown, f"{sentence!r} is not on the console: {shown}"
@@ -40,7 +42,9 @@ def limits():
         assert info["xen_commandline"] == LIMITS, info["xen_commandline"]
         assert m.domains()["Domain-0"]["mem"] >= 64, m.domains()
         log = m.ok("xl dmesg")
-        for sentence in (*NAMED, "kernel: the log keeps 64 KiB", "supervisor: dom0_mem= asks for 65536 KiB; dom0 gets 65536 KiB"):
+        for sentence in (*NAMED, "kernel: the log keeps 64 KiB", "supervisor: dom0_mem= asks for 65536 KiB; dom0 gets 65536 KiB",
+                         "platform: option 'watchdog_timeout=5000': the TCO timer can wait from 4.8 to 1227.6 s",
+                         "platform: watchdog: the TCO timer resets the machine 1227.6 s after it hangs"):
             assert sentence in log, f"{sentence!r} is not in xl dmesg: {log}"
 
 

@@ -22,6 +22,7 @@ def _report(text):
 def report(_):
     with booted("selftest", auto=False, cpus=2, memory=2048, options="selftest") as m:
         first = "\n".join(line.rstrip() for line in m.screen.lines)
+        assert "option 'selftest" not in first, "our own option is unknown to the parser"
         found = _report(first)
         bad = {what: row for what, row in found.items() if row[0] == "FAILED"}
         assert not bad, bad

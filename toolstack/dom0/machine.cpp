@@ -126,22 +126,19 @@ Result<xl::PhysInfo> Machine::physinfo() {
     out.hw_caps = {one[3], one[2], extended[3], extended[2], thirteen[0], seven[1], seven[2], advanced[3]};
     out.has_svm = kernel.virt_kind == 1;
     out.has_vmx = kernel.virt_kind == 2;
-    if (const abi::NamedCap* boot = cap::find_cap(start_, "boot-info")) {
-        const auto& options = reinterpret_cast<const abi::BootInfo*>(boot->mapped.base)->options;
-        out.command_line.assign(options, strnlen(options, sizeof options));
-    }
+    if (const abi::BootInfo* boot = cap::boot_info(start_))
+        out.command_line.assign(boot->options, strnlen(boot->options, sizeof boot->options));
     out.total_memory_kib = kernel.total_memory / 1024;
     out.free_memory_kib = p_.memory.free_bytes() / 1024;
     return out;
 }
 
 Result<std::vector<xl::Finding>> Machine::hardware() {
-    const abi::NamedCap* info = cap::find_cap(start_, "boot-info");
-    if (!info)
+    const abi::BootInfo* boot = cap::boot_info(start_);
+    if (!boot)
         return xl::fail(ErrorKind::Denied, "the manifest does not let dom0 read what the boot code found.");
-    const auto& boot = *reinterpret_cast<const abi::BootInfo*>(info->mapped.base);
     const auto timers = p_.platform.timers();
-    return describe_hardware(boot, p_.loop.env().kernel, timers ? *timers : PlatformClient::Timers{});
+    return describe_hardware(*boot, p_.loop.env().kernel, timers ? *timers : PlatformClient::Timers{});
 }
 
 Result<std::string> Machine::kernel_log(bool clear) {

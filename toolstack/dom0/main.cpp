@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "boot/options/flag.hpp"
 #include "toolstack/dom0/machine.hpp"
 #include "toolstack/dom0/orderly_shutdown.hpp"
 #include "toolstack/dom0/shell/shell.hpp"
@@ -102,9 +101,8 @@ class Dom0 {
 
     // The boot option "selftest", which a menu entry of the boot medium has.
     bool wants_selftest() const {
-        const abi::NamedCap* info = cap::find_cap(start_, "boot-info");
-        return info && boot::option_flag(reinterpret_cast<const abi::BootInfo*>(info->mapped.base)->options,
-                                         "selftest");
+        const abi::BootInfo* info = cap::boot_info(start_);
+        return info && info->chosen.selftest != 0;
     }
 
     // Of the machine's start, where the counter starts with it (an emulator's does; firmware may have set it

@@ -93,6 +93,8 @@ TEST_CASE("options: booleans") {
     CHECK(good("no-nosmp nosmp").nosmp == 1);
     CHECK(good("noreboot").noreboot == 1);
     CHECK(good("sync_console").sync_console == 1);
+    CHECK(good("selftest").selftest == 1);
+    CHECK(good("selftest no-selftest").selftest == 0);
     malformed("smt=maybe", "maybe");
     malformed("smt=", "");
     malformed("no-smt=no", "");
@@ -123,7 +125,9 @@ TEST_CASE("options: numbers and sizes") {
     CHECK(good("conring_size=16M").conring_size == 16 << 20);
     malformed("conring_size=17M", "17M");
     CHECK(good("watchdog watchdog_timeout=20").watchdog_timeout == 20);
+    CHECK(good("watchdog_timeout=20").watchdog == 1);
     CHECK(good("watchdog watchdog_timeout=0").watchdog == 0);
+    CHECK(good("watchdog_timeout=20 no-watchdog").watchdog == 0);
     malformed("watchdog_timeout=5s", "5s");
 }
 
@@ -276,7 +280,10 @@ TEST_CASE("options: reboot= and watchdog") {
     malformed("reboot=", "");
     unsupported("reboot=efi", "efi");
     CHECK(good("watchdog").watchdog == 1);
-    CHECK(good("watchdog=force").watchdog == 1);
+    const Parsed force{"watchdog=force"};
+    CHECK(force.options.watchdog == 1);
+    REQUIRE(force.said.size() == 1);
+    CHECK(force.said[0].problem == Problem::Unsupported);
     CHECK(good("watchdog no-watchdog").watchdog == 0);
     malformed("watchdog=hard", "hard");
 }

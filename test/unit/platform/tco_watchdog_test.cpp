@@ -57,8 +57,27 @@ TEST_CASE("watchdog: it resets a machine that stops reloading, in the time that 
     unsigned ticks = 0;
     while (!chipset.reset && ticks < 100) chipset.tick(), ticks++;
     CHECK(chipset.reset);
-    CHECK(ticks * 600 <= TcoWatchdog::kResetMs);
+    CHECK(ticks * 600 <= TcoWatchdog::kDefaultMs);
     CHECK(ticks * 600 > 2 * TcoWatchdog::kReloadMs);
+}
+
+TEST_CASE("watchdog: the time that is asked for, as far as the timer can wait") {
+    const auto resets_after = [](uint64_t asked) {
+        Chipset chipset;
+        TcoWatchdog watchdog{chipset, kTcoPorts, kPciPorts, &chipset.general};
+        REQUIRE(watchdog.start(asked).empty());
+        watchdog.reload();
+        uint64_t ticks = 0;
+        while (!chipset.reset && ticks < 5000) chipset.tick(), ticks++;
+        CHECK(ticks * 600 == watchdog.reset_ms());
+        return ticks * 600;
+    };
+    CHECK(resets_after(20'000) == 19'200);
+    CHECK(resets_after(19'200) == 19'200);
+    CHECK(resets_after(5'000) == 4'800);
+    CHECK(resets_after(1'000) == 4'800);
+    CHECK(resets_after(1'227'600) == 1'227'600);
+    CHECK(resets_after(~uint64_t{0}) == 1'227'600);
 }
 
 TEST_CASE("watchdog: stopped, it resets nobody") {
