@@ -76,7 +76,7 @@ void option_reboot(const Word& word) {
             return word.unsupported(part, "neither the firmware's nor a hypervisor's reset call is used");
         if (!known) return word.malformed(part, kExpected);
     }
-    word.options.noreboot = never;
+    if (never != 0) word.options.noreboot = 1;
     word.options.warm_reboot = warm;
     word.options.reboot_method = method;
 }

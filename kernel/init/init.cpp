@@ -21,6 +21,7 @@
 #include "kernel/init/limits.hpp"
 #include "kernel/init/options.hpp"
 #include "kernel/init/paging.hpp"
+#include "kernel/init/reset.hpp"
 #include "kernel/init/root_task.hpp"
 #include "kernel/init/smp.hpp"
 #include "kernel/init/text_screen.hpp"
@@ -104,14 +105,6 @@ void describe_machine(uint64_t tsc_khz, uint64_t boot_tsc) {
     machine.fault_gsi_limit = arch::ioapic::gsi_limit();
 }
 
-void plan_reset() {
-    arch::ResetPlan& plan = arch::reset_plan;
-    plan.acpi_port = static_cast<uint16_t>(boot_info.reset_register);
-    plan.acpi_value = static_cast<uint8_t>(boot_info.reset_value);
-    plan.never = boot_info.chosen.noreboot != 0;
-    plan.known = true;
-}
-
 // The loader's code, tables and BootInfo are not needed any more: copied, or replaced.
 void take_loader_memory() {
     for (uint32_t i = 0; i < boot_info.ranges; ++i)
@@ -167,6 +160,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     arch::ioapic::init(boot_info);
     const uint64_t tsc_khz = calibrate_clocks();
     start_cpus(boot_info, memory);
+    plan_reset(boot_info);
     memory.finish();
     take_loader_memory();
     limit_memory(boot_info);  // of that too
@@ -177,8 +171,8 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     name_unused_microcode();
 
     describe_machine(tsc_khz, boot_tsc);
-    plan_reset();
     core::boot::setup(machine);
+    arch::reset_plan.known = true;  // for its waiting, the clock
     load_root_task(boot_info, random_word());
     arch::enter_root_task();
 }

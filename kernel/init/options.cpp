@@ -48,7 +48,6 @@ void name_unfollowed(const abi::BootOptions& chosen) {
         if (given) kpanic_print("kernel: option '", what, "' is not supported yet; it is ignored\n");
     };
     name(chosen.vga.mode != abi::VgaMode::Default || chosen.vga.keep != 0, "vga=");
-    name(chosen.reboot_method != abi::ResetMethod::Default || chosen.warm_reboot != 0, "reboot=");
 }
 
 }  // namespace

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/init/text_screen.hpp"
 
+#include "kernel/init/bios.hpp"
+
 namespace bulkhead::init {
 namespace {
 
 constexpr uint64_t kColourText = 0xb8000;
 // BIOS data area: video mode, columns (16 bits), rows less one.
 constexpr uint64_t kMode = 0x449, kColumns = 0x44a, kLastRow = 0x484;
-
-// The area is a BIOS's only; under UEFI it is memory like any other. A BIOS puts its RSDP below 1 MiB
-// (ACPI 6.4, 5.2.5.1).
-bool started_by_bios(const abi::BootInfo& info) {
-    return info.rsdp != 0 && info.rsdp < 0x100000;
-}
 
 }  // namespace
 

@@ -33,12 +33,13 @@ class Monitor:
     """One QMP conversation."""
 
     def __init__(self, path):
+        self.events = []  # that came before the answers so far
         self._socket = _connect(path)
         self._file = self._socket.makefile("rw")
         self._file.readline()  # the greeting
         self.command("qmp_capabilities")
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         self._file.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
         self._file.flush()
         while True:
@@ -47,6 +48,14 @@ class Monitor:
                 raise Failure(f"QMP {name}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
+            self.events.append(answer)
+
+    def memory(self, address, size):
+        """Of the guest, at this physical address."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "memory"
+            self.command("pmemsave", val=address, size=size, filename=str(file))
+            return file.read_bytes()
 
     def keys(self, *names):
         """Presses the keys together and lets them go."""
@@ -94,11 +103,15 @@ class Sockets:
     def monitor(self):
         return Monitor(self._monitor)
 
+    def poke(self, symbol, data):
+        """Writes into the running kernel."""
+        debugger = Debugger(self._debugger)
+        debugger.write(kernel_symbol(symbol), data)
+        debugger.detach()
+
     def break_kernel(self, code):
         """Every CPU that makes a system call from now on executes `code` in the kernel, on its stack."""
-        debugger = Debugger(self._debugger)
-        debugger.write(kernel_symbol("syscall_from_user"), code)
-        debugger.detach()
+        self.poke("syscall_from_user", code)
 
 
 @contextlib.contextmanager

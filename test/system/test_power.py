@@ -86,3 +86,55 @@ def no_reboot(_):
         m.send("reboot\n")
         m.expect(r"'noreboot' set - not rebooting\.")
         assert silent(m), "it was reset, or goes on"
+
+
+# What each method of reboot= writes to the ports that reset a q35. ACPI's register there is 0xcf9 too.
+METHODS = {"t": [], "k,w": [(0x64, 0xFE)], "a": [(0xCF9, 0x0F)], "p": [(0xCF9, 0x02), (0xCF9, 0x06)], "P,cold": [(0xCF9, 0x0A), (0xCF9, 0x0E)]}
+BIOS_FLAG = 0x472
+
+
+@contextlib.contextmanager
+def watched_reset(name, before=lambda behind: None, **how):
+    """(machine, monitor, writes to the ports that reset) of a machine that stands still where `reboot` has reset it."""
+    extra = ["-d", "cpu_reset", "-no-shutdown", *how.pop("extra", [])]
+    with sockets() as behind, booted(name, auto=False, extra=[*behind.arguments, *extra], **how) as m:
+        before(behind)
+        monitor = behind.monitor()
+        monitor.command("trace-event-set-state", name="memory_region_ops_write", enable=True)
+        m.send("reboot\n")
+        m.until(lambda: monitor.command("query-status")["status"] == "shutdown", 30, "the reset")
+        ended = [event["data"]["reason"] for event in monitor.events if event["event"] == "SHUTDOWN"]
+        assert ended == ["guest-reset"], ended
+        traced = re.findall(r"memory_region_ops_write .* addr (0x\w+) value (0x\w+) ", m.errors())
+        writes = [(int(port, 16), int(value, 16)) for port, value in traced]
+        yield m, monitor, [write for write in writes if write[0] in (0x64, 0xCF9)]
+
+
+@case("`reboot=` names what resets the machine, and whether a BIOS shall test its memory")
+def methods(_):
+    for option, expected in METHODS.items():
+        with watched_reset(f"reboot-{option}", options=f"reboot={option}") as (m, monitor, writes):
+            assert "option 'reboot" not in "\n".join(m.screen.lines), m.tail()
+            assert writes == expected, f"reboot={option}: {writes}"
+            assert ("Triple fault" in m.errors()) == (option == "t"), f"reboot={option}"
+            flag = monitor.memory(BIOS_FLAG, 2)
+            assert flag == (b"\x34\x12" if option == "k,w" else b"\0\0"), f"reboot={option}: {flag}"
+
+
+@case("a reset that the machine ignores is named, and the next one tried: no keyboard controller, a dead ACPI register, then port 0xcf9")
+def falls_on(_):
+    def kill_register(behind):
+        behind.poke("_ZN8bulkhead4arch10reset_planE", b"\x80\0")  # its first field, the port: one that is written to at every boot
+
+    with watched_reset("reboot-next", kill_register, options="reboot=kbd", extra=["-machine", "q35,i8042=off"]) as (m, _, writes):
+        m.expect(r"kernel: the machine ignored the keyboard controller; trying another reset")
+        m.expect(r"kernel: the machine ignored ACPI's reset register; trying another reset")
+        assert writes[-2:] == [(0xCF9, 0x02), (0xCF9, 0x06)], writes
+
+
+@case("`reboot=acpi` on a machine without such a register says so, and resets it all the same")
+def no_register(_):
+    with booted("reboot-no-register", auto=False, options="reboot=acpi,cold", extra=["-machine", "pc"], reboots=True) as m:
+        assert "kernel: option 'reboot=acpi': the firmware names no reset register" in "\n".join(m.screen.lines), m.tail()
+        m.send("reboot\n")
+        rises_again(m)

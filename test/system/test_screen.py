@@ -51,10 +51,7 @@ def _text(monitor, font):
 
 def _vga_text(monitor):
     """The same of a VGA in text mode, from its memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "vga"
-        monitor.command("pmemsave", val=0xB8000, size=80 * 25 * 2, filename=str(file))
-        cells = file.read_bytes()[::2]
+    cells = monitor.memory(0xB8000, 80 * 25 * 2)[::2]
     return [cells[row * 80:(row + 1) * 80].decode("cp437").rstrip() for row in range(25)]
 
 

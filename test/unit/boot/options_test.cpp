@@ -276,6 +276,8 @@ TEST_CASE("options: reboot= and watchdog") {
     CHECK(good("reboot=P").reboot_method == ResetMethod::Power);
     CHECK(good("reboot=no").noreboot == 1);
     CHECK(good("no-reboot").noreboot == 1);
+    CHECK(good("noreboot reboot=pci").noreboot == 1);
+    CHECK(good("reboot=pci").noreboot == 0);
     malformed("reboot=bios", "bios");
     malformed("reboot=", "");
     unsupported("reboot=efi", "efi");
