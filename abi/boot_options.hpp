@@ -21,13 +21,12 @@ struct SerialOptions {   // com1=, com2=
     uint8_t reserved[2];
 };
 
-enum class VgaMode : uint8_t { Default, Ask, Current, Text, Graphics, Number };
+enum class VgaMode : uint8_t { Current, Text, Graphics };
 struct VgaOptions {  // vga=
     VgaMode mode;
-    uint8_t keep;                  // go on after dom0's start
+    uint8_t reserved;
     uint16_t rows;                 // Text: of 80 characters
     uint16_t width, height, bits;  // Graphics: pixels, bits a pixel
-    uint16_t number;               // Number: of a VESA mode
 };
 
 enum class ResetMethod : uint8_t { Default, Triple, Keyboard, Acpi, Pci, Power };
@@ -61,7 +60,7 @@ struct BootOptions {
     uint32_t watchdog_timeout;  // seconds; 0: the default
     MemoryWish dom0_mem, dom0_mem_min, dom0_mem_max;
 };
-static_assert(sizeof(SerialOptions) == 16 && sizeof(VgaOptions) == 12 && sizeof(MemoryWish) == 16);
+static_assert(sizeof(SerialOptions) == 16 && sizeof(VgaOptions) == 10 && sizeof(MemoryWish) == 16);
 static_assert(sizeof(BootOptions) == 144);
 
 inline constexpr SerialOptions kDefaultSerial[2] = {{.baud = 115200,

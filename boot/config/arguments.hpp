@@ -16,7 +16,7 @@ inline constexpr size_t kMaxArguments = 2048;  // bytes of text
 inline constexpr char kUsage[] =
     "usage: bulkhead.efi [-cfg=FILE] [-basevideo] [-help] [SECTION] [-- HYPERVISOR OPTIONS]\n"
     "  -cfg=FILE    the configuration, instead of bulkhead.cfg beside the loader\n"
-    "  -basevideo   leave the video mode as it is, whatever video= says\n"
+    "  -basevideo   leave the video mode as it is, whatever video= and vga= say\n"
     "  SECTION      of the configuration, instead of what default= names\n";
 
 struct Arguments {

@@ -6,6 +6,7 @@
 #include "boot/efi/loading.hpp"
 #include "boot/efi/request.hpp"
 #include "boot/efi/screen.hpp"
+#include "boot/options/options.hpp"
 
 namespace bulkhead::boot {
 namespace {
@@ -78,6 +79,16 @@ Arguments checked_arguments(EFI_HANDLE image, const EFI_LOADED_IMAGE_PROTOCOL& s
     return arguments;
 }
 
+// The configuration's own video= counts before the option that Xen gives to its other loaders.
+void choose_video_mode(const Configuration& configuration, const abi::BootInfo& info) {
+    const FileLine& video = configuration.config.video;
+    NoComplaints untold;
+    if (video.file.empty())
+        set_video_mode(parse_options(info.options, untold).vga);
+    else
+        set_video_mode(video, configuration.at(video));
+}
+
 }  // namespace
 }  // namespace bulkhead::boot
 
@@ -124,7 +135,7 @@ extern "C" EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE* table) {
     info.rsdp = find_acpi();
     if (const AcpiResult acpi = parse_acpi(memory, info.rsdp, boot_apic_id(), info); acpi != AcpiResult::Ok)
         fail({}, acpi_result_text(acpi));
-    if (!arguments.base_video) set_video_mode(config.video, configuration.at(config.video));
+    if (!arguments.base_video) choose_video_mode(configuration, info);
     describe_screen(info);
     hand_over(image, info, entry);
 }

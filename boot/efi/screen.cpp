@@ -62,23 +62,16 @@ uint32_t list_modes(EFI_GRAPHICS_OUTPUT_PROTOCOL& graphics) {
     return count;
 }
 
-}  // namespace
-
-void set_video_mode(const FileLine& video, Where where) {
-    if (video.file.empty()) return;
-    const VideoResult wanted = parse_video(video.file);
-    if (!wanted.ok)
-        fail(where, "video= expects gfx-WIDTH, gfx-WIDTHxHEIGHT or gfx-WIDTHxHEIGHTxDEPTH, and reads",
-             video.file);
+void set_mode(VideoWish wish, std::string_view written, Where where) {
     EFI_GRAPHICS_OUTPUT_PROTOCOL* graphics = graphics_output();
-    if (!graphics) return note(where, "there is no screen to set the mode of:", video.file);
-    const int mode = choose_video_mode({modes, list_modes(*graphics)}, wanted.wish);
+    if (!graphics) return note(where, "there is no screen to set the mode of:", written);
+    const int mode = choose_video_mode({modes, list_modes(*graphics)}, wish);
     if (mode < 0)
-        return note(where, "the firmware offers no such video mode, so it stays as it is:", video.file);
+        return note(where, "the firmware offers no such video mode, so it stays as it is:", written);
     const auto index = static_cast<uint32_t>(mode);
     if (index != graphics->Mode->Mode)
         if (const EFI_STATUS status = graphics->SetMode(graphics, index); EFI_ERROR(status))
-            return note(where, "the firmware does not set the video mode", video.file, status);
+            return note(where, "the firmware does not set the video mode", written, status);
     print("Bulkhead: screen ");
     print_number(modes[index].width);
     print("x");
@@ -86,6 +79,20 @@ void set_video_mode(const FileLine& video, Where where) {
     print(", ");
     print_number(modes[index].bits);
     print(" bits\n");
+}
+
+}  // namespace
+
+void set_video_mode(const FileLine& video, Where where) {
+    const VideoResult wanted = parse_video(video.file);
+    if (!wanted.ok)
+        fail(where, "video= expects gfx-WIDTH, gfx-WIDTHxHEIGHT or gfx-WIDTHxHEIGHTxDEPTH, and reads",
+             video.file);
+    set_mode(wanted.wish, video.file, where);
+}
+
+void set_video_mode(const abi::VgaOptions& vga) {
+    if (vga.mode == abi::VgaMode::Graphics) set_mode({vga.width, vga.height, vga.bits}, "vga=", {});
 }
 
 void describe_screen(abi::BootInfo& info) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The graphics mode: chosen as video= wishes, described to the kernel.
+// The graphics mode: chosen as video= or vga= wishes, described to the kernel.
 #pragma once
 
 #include "abi/bootinfo.hpp"
@@ -8,8 +8,11 @@
 
 namespace bulkhead::boot {
 
-// Fails on a wish that cannot be read; says so, and leaves the mode, where the firmware has none that fits.
+// Fails on a video= of the configuration that cannot be read. Says so, and leaves the mode, where the
+// firmware has none that fits.
 void set_video_mode(const FileLine& video, Where where);
+// The same for the option vga=gfx-…
+void set_video_mode(const abi::VgaOptions& vga);
 void describe_screen(abi::BootInfo& info);
 
 }  // namespace bulkhead::boot

@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "abi/boot_options.hpp"
+#include "abi/bootinfo.hpp"
 
 namespace bulkhead::boot {
 
@@ -31,6 +31,10 @@ class Complaints {
   protected:
     ~Complaints() = default;
 };
+// For who only wants to know what is chosen; the kernel tells the operator.
+struct NoComplaints final : Complaints {
+    void add(const Complaint&) override {}
+};
 
 // The options without the blanks around them. They end before a lone "--", behind which Xen expects the
 // options of dom0's kernel.
@@ -39,5 +43,8 @@ std::string_view options_of(std::string_view command_line);
 // Words with a dot in their name ("attack.tries=9") belong to a root task other than the supervisor and are
 // left alone.
 abi::BootOptions parse_options(std::string_view command_line, Complaints&);
+
+// Is the screen as vga= wishes? Of bits a pixel, those that carry colour count as well as all.
+bool is_met(const abi::VgaOptions& wish, const abi::BootFramebuffer& screen);
 
 }  // namespace bulkhead::boot

@@ -31,24 +31,20 @@ bool graphics_mode(std::string_view sizes, VgaOptions& vga) {
 }
 
 // In hexadecimal, with or without 0x, as Xen's menu shows it.
-bool numbered_mode(std::string_view digits, VgaOptions& vga) {
+bool is_numbered_mode(std::string_view name) {
+    if (!text::begins(name, "mode-")) return false;
+    std::string_view digits = text::without(name, 5);
     if (text::begins(digits, "0x")) digits = text::without(digits, 2);
-    char hexadecimal[6] = {'0', 'x'};
     if (digits.empty() || digits.size() > 4) return false;
-    for (size_t i = 0; i < digits.size(); ++i) hexadecimal[2 + i] = digits[i];
-    const auto number = text::natural({hexadecimal, 2 + digits.size()});
-    if (!number) return false;
-    vga.mode = VgaMode::Number;
-    vga.number = static_cast<uint16_t>(*number);
+    for (const char c : digits)
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F')) return false;
     return true;
 }
 
 bool mode(std::string_view name, VgaOptions& vga) {
-    if (name == "ask") return vga.mode = VgaMode::Ask, true;
     if (name == "current") return vga.mode = VgaMode::Current, true;
     if (text::begins(name, "text-80x")) return text_mode(text::without(name, 8), vga);
     if (text::begins(name, "gfx-")) return graphics_mode(text::without(name, 4), vga);
-    if (text::begins(name, "mode-")) return numbered_mode(text::without(name, 5), vga);
     return false;
 }
 
@@ -58,17 +54,29 @@ void option_vga(const Word& word) {
     constexpr const char* kExpected =
         "ask, current, text-80xROWS (25, 28, 30, 34, 43, 50, 80), gfx-WIDTHxHEIGHTxBITS or mode-NUMBER, then "
         "perhaps ,keep";
+    constexpr const char* kNoBios =
+        "the BIOS that knows modes by number, and a menu of them, is gone; write gfx-WIDTHxHEIGHTxBITS";
     VgaOptions vga{};
+    bool chosen = false;
     std::string_view rest = word.value;
     if (rest.empty()) return word.malformed({}, kExpected);
     while (!rest.empty()) {
         const std::string_view part = text::take(rest, ',');
-        if (part == "keep")
-            vga.keep = 1;
-        else if (vga.mode != VgaMode::Default || !mode(part, vga))
-            return word.malformed(part, kExpected);
+        if (part == "keep") continue;  // it always is
+        if (part == "ask" || is_numbered_mode(part)) return word.unsupported(part, kNoBios);
+        if (chosen || !mode(part, vga)) return word.malformed(part, kExpected);
+        chosen = true;
     }
     word.options.vga = vga;
+}
+
+bool is_met(const abi::VgaOptions& wish, const abi::BootFramebuffer& screen) {
+    if (wish.mode == VgaMode::Current) return true;
+    if (wish.mode == VgaMode::Text)
+        return screen.text != 0 && screen.width == 80 && screen.height == wish.rows;
+    const uint32_t colour_bits = uint32_t{screen.red_bits} + screen.green_bits + screen.blue_bits;
+    return screen.text == 0 && screen.width == wish.width && screen.height == wish.height &&
+           (screen.bits == wish.bits || colour_bits == wish.bits);
 }
 
 }  // namespace bulkhead::boot

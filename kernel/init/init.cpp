@@ -145,6 +145,7 @@ extern "C" [[noreturn]] void boot_main(uint32_t kind, uint64_t pointer) {
     find_chipset(boot_info);
     IdentityMemory low_memory;
     find_text_screen(low_memory, boot_info);
+    compare_screen(boot_info);
     limit_memory(boot_info);
     limit_cpus(boot_info, arch::threads_shift());
 

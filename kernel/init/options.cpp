@@ -15,11 +15,6 @@ using arch::kpanic_print;
 using boot::Complaint;
 using boot::Problem;
 
-// The console to tell them on is itself chosen by the options: they are read twice.
-struct Silent final : boot::Complaints {
-    void add(const Complaint&) override {}
-};
-
 // Told whatever loglvl= says.
 struct Told final : boot::Complaints {
     void add(const Complaint& c) override {
@@ -42,31 +37,32 @@ struct Told final : boot::Complaints {
     }
 };
 
-// Understood, handed on in BootInfo, and not yet followed by anybody.
-void name_unfollowed(const abi::BootOptions& chosen) {
-    const auto name = [](bool given, const char* what) {
-        if (given) kpanic_print("kernel: option '", what, "' is not supported yet; it is ignored\n");
-    };
-    name(chosen.vga.mode != abi::VgaMode::Default || chosen.vga.keep != 0, "vga=");
-}
-
 }  // namespace
 
 void choose_options(abi::BootInfo& info) {
     info.options[sizeof(info.options) - 1] = '\0';
     const std::string_view line{info.options};
-    Silent silent;
-    info.chosen = boot::parse_options(line, silent);
+    // The console to tell complaints on is itself chosen by the options: they are read twice.
+    boot::NoComplaints untold;
+    info.chosen = boot::parse_options(line, untold);
     arch::uart_setup(info.chosen);
     core::log_choose(info.chosen.loglvl, info.chosen.guest_loglvl, info.chosen.sync_console != 0);
     kpanic_print("bulkhead ", BULKHEAD_VERSION, "\n");
     Told told;
     (void)boot::parse_options(line, told);
-    name_unfollowed(info.chosen);
     if (info.chosen.iommu_required != 0)
         arch::panic(
             "option 'iommu=required': there is no IOMMU driver yet; leave the option out to boot without");
     arch::svm::use_ibpb(info.chosen.ibpb != 0);
+}
+
+void compare_screen(const abi::BootInfo& info) {
+    const abi::BootFramebuffer& screen = info.framebuffer;
+    if (boot::is_met(info.chosen.vga, screen)) return;
+    if (screen.width == 0) return kpanic_print("kernel: option 'vga=': there is no screen\n");
+    kpanic_print("kernel: option 'vga=': the loader left the screen at ", uint64_t{screen.width}, "x",
+                 uint64_t{screen.height}, screen.text != 0 ? " characters" : " pixels",
+                 " and only a loader can change it (docs/options.md)\n");
 }
 
 void move_log(const abi::BootOptions& chosen, EarlyMemory& memory) {

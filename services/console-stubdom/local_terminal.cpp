@@ -10,6 +10,8 @@ constexpr uint64_t kPictureUs = 30'000;
 
 LocalTerminal::LocalTerminal(const abi::StartInfo& start, cap::CapAddr log, const cap::TscClock& clock)
     : clock_{clock} {
+    const abi::BootInfo* info = cap::boot_info(start);
+    if (info && !abi::has_console(info->chosen, abi::ConsoleDevice::Vga)) return;
     open_screen(start);
     open_keyboard(start);
     if (screen_) replay(log);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine's own screen and keyboard, as far as it has them and the manifest grants them. Either may be
-// missing; without both this does nothing.
+// The machine's own screen and keyboard, as far as it has them, the manifest grants them, and the option
+// console= names "vga". Either may be missing; without both this does nothing.
 #pragma once
 
 #include <optional>

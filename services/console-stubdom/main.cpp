@@ -38,10 +38,9 @@ int serve(const abi::StartInfo& start) {
     PortRange io{ports};
     Uart uart{io};
     LocalTerminal local{start, log, env.clock};
-    if (!uart.present())
-        cap::log_line(local.screen()
-                          ? "console: there is no serial port at its I/O ports"
-                          : "console: there is neither a serial port nor a screen; output goes nowhere");
+    if (ports && !uart.present()) cap::log_line("console: there is no serial port at its I/O ports");
+    if (!uart.present() && !local.screen())
+        cap::log_line("console: it may use neither a serial port nor a screen: output goes nowhere");
     if (local.irq() &&
         cap::sys::irq_bind(cap::address(*local.irq()), interrupt->address()) != cap::Status::Ok)
         cap::log_line("console: cannot bind the keyboard's interrupt");

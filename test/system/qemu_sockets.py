@@ -12,6 +12,7 @@ import time
 from common import BUILD, Failure
 
 PATIENCE_S = 60
+KEYS = {" ": ["spc"], "\n": ["ret"], "-": ["minus"], "/": ["slash"], ".": ["dot"]}
 
 
 def _connect(path):
@@ -56,6 +57,16 @@ class Monitor:
             file = pathlib.Path(folder) / "memory"
             self.command("pmemsave", val=address, size=size, filename=str(file))
             return file.read_bytes()
+
+    def vga_text(self):
+        """The lines on a VGA in text mode, from its memory."""
+        cells = self.memory(0xB8000, 80 * 25 * 2)[::2]
+        return [cells[row * 80:(row + 1) * 80].decode("cp437").rstrip() for row in range(25)]
+
+    def type(self, text):
+        """At the machine's keyboard."""
+        for character in text:
+            self.keys(*KEYS.get(character, [character]))
 
     def keys(self, *names):
         """Presses the keys together and lets them go."""

@@ -7,18 +7,19 @@ import time
 
 from harness import TestMachine, booted, case
 from machine import PATIENCE, Timeout
-from qemu_sockets import NO_STRAP
+from qemu_sockets import NO_STRAP, sockets
 
 MACHINE = None
 
 LIMITS = ("maxcpus=2 mem=1G conring_size=33k loglvl=all guest_loglvl=all/error dom0_mem=64M,max:1G spec-ctrl=ibpb=no,bti-thunk=retpoline "
-          "com1=115200,8n1,0x3f8,4 sync_console watchdog=force watchdog_timeout=5000 bananas=3 cpufreq=xen mem=much sched=credit2 no-nosmp vga=bright attack.tries=3 -- quiet")
+          "com1=115200,8n1,0x3f8,4 sync_console watchdog=force watchdog_timeout=5000 bananas=3 cpufreq=xen mem=much sched=credit2 no-nosmp vga=gfx-640x480x32 vga=bright attack.tries=3 -- quiet")
 NAMED = (
     "kernel: option 'bananas=3' is unknown and ignored; docs/options.md lists what there is",
     "kernel: option 'cpufreq=xen' is one of Xen's that Bulkhead does not have; it is ignored",
     "kernel: option 'mem=much': 'much' is not understood and ignored; expected: a size, as 2G or 512M",
     "kernel: option 'sched=credit2': 'credit2' is not supported: Bulkhead has one scheduler, weighted round-robin",
     "kernel: option 'watchdog=force': 'force' is not supported: the watchdog runs, and counts no NMIs",
+    "kernel: option 'vga=': there is no screen",
     "kernel: option 'vga=bright': 'bright' is not understood and ignored; expected: ask, current,",
 )
 
@@ -60,10 +61,10 @@ def quiet():
 
 @contextlib.contextmanager
 def _second_port(options, **how):
-    """A machine whose second serial port is a socket: (machine, socket)."""
-    with tempfile.TemporaryDirectory() as folder:
+    """A machine with a screen whose second serial port is a socket: (machine, socket, monitor)."""
+    with tempfile.TemporaryDirectory() as folder, sockets() as behind:
         path = f"{folder}/com2"
-        m = TestMachine.create("options-com2", options=options, extra=["-chardev", f"socket,id=second,path={path},server=on,wait=off", "-serial", "chardev:second"], **how)
+        m = TestMachine.create("options-com2", options=options, extra=["-device", "VGA", *behind.arguments, "-chardev", f"socket,id=second,path={path},server=on,wait=off", "-serial", "chardev:second"], **how)
         try:
             m.start()
             line = socket.socket(socket.AF_UNIX)
@@ -73,7 +74,7 @@ def _second_port(options, **how):
                     break
                 time.sleep(0.1)
             line.settimeout(1)
-            yield m, line
+            yield m, line, behind.monitor()
         finally:
             m.stop()
 
@@ -88,14 +89,15 @@ def _read_until(line, wanted, timeout):
     return text
 
 
-@case("console=com2 puts the log and dom0's prompt on the second serial port, both ways, and nothing on the first; nosmp leaves one CPU")
+@case("console=com2 puts the log and dom0's prompt on the second serial port, both ways, and nothing on the first, nor on the screen; nosmp leaves one CPU")
 def second_port():
-    with _second_port("console=com2 nosmp") as (m, line):
+    with _second_port("console=com2 nosmp") as (m, line, monitor):
         boot = _read_until(line, "dom0# ", 60)
         assert "kernel: 1 CPUs" in boot, boot
         line.sendall(b"xl info\r")
         assert "nr_cpus                : 1" in _read_until(line, "xend_config_format", 30)
         assert _text(m).strip() == "", _text(m)
+        assert not any("dom0" in text for text in monitor.vga_text()), monitor.vga_text()
         line.sendall(b"poweroff\r")
         m.wait_end(60)
 

@@ -3,16 +3,16 @@
 import contextlib
 import importlib.util
 import pathlib
+import re
 import tempfile
 
 from common import ROOT
-from harness import booted, case
-from qemu_sockets import sockets
+from harness import TestMachine, booted, case
+from qemu_sockets import Monitor, sockets
 
 MACHINE = None
 FONT = "/usr/share/consolefonts/Uni2-VGA16.psf.gz"
 WIDTH, HEIGHT = 8, 16
-KEYS = {" ": ["spc"], "\n": ["ret"], "-": ["minus"], "/": ["slash"], ".": ["dot"]}
 
 
 def _font():
@@ -49,23 +49,12 @@ def _text(monitor, font):
     return lines
 
 
-def _vga_text(monitor):
-    """The same of a VGA in text mode, from its memory."""
-    cells = monitor.memory(0xB8000, 80 * 25 * 2)[::2]
-    return [cells[row * 80:(row + 1) * 80].decode("cp437").rstrip() for row in range(25)]
-
-
-def _type(monitor, text):
-    for character in text:
-        monitor.keys(*KEYS.get(character, [character]))
-
-
 @contextlib.contextmanager
 def _with_screen(name, read, **how):
     """(machine, lines(): what stands on its screen, type(text): at its keyboard)"""
     with sockets() as behind, booted(name, auto=False, extra=["-device", "VGA", *behind.arguments], **how) as m:
         monitor = behind.monitor()
-        yield m, lambda: read(monitor), lambda text: _type(monitor, text)
+        yield m, lambda: read(monitor), monitor.type
 
 
 def _session(m, lines, type_keys):
@@ -87,16 +76,69 @@ def _session(m, lines, type_keys):
     m.until(lambda: "the last line" in lines(), 30, "the last line on the screen")
 
 
-@case("under UEFI the log and the prompt stand on the screen in the font's glyphs, and the keyboard types")
+@case("under UEFI, in the mode of vga=, the log and the prompt stand on the screen in the font's glyphs, and the keyboard types; reboot=warm is named there")
 def pixels(_):
     font = _font()
-    with _with_screen("screen-uefi", lambda monitor: _text(monitor, font), boot="uefi") as (m, lines, type_keys):
+    sizes = set()
+
+    def read(monitor):
+        sizes.add(_picture(monitor)[:2])
+        return _text(monitor, font)
+
+    with _with_screen("screen-uefi", read, boot="uefi", options="vga=gfx-800x600x32 reboot=pci,warm") as (m, lines, type_keys):
         _session(m, lines, type_keys)
+        assert sizes == {(800, 600)}, sizes
+        log = m.ok("xl dmesg")
+        assert "option 'vga" not in log, log
+        assert "kernel: option 'reboot=warm': not supported without a BIOS" in log, log
         m.ok("stubdom restart console")
         m.until(lambda: any(line.startswith("dom0#") for line in lines()), 30, "the prompt on the screen after a restart of console")
 
 
-@case("under a BIOS they stand on a VGA's text screen")
+@case("under a BIOS they stand on a VGA's text screen; a mode of vga= that only its loader could have set is named")
 def text(_):
-    with _with_screen("screen-bios", _vga_text) as (m, lines, type_keys):
+    with _with_screen("screen-bios", Monitor.vga_text, options="vga=text-80x50") as (m, lines, type_keys):
         _session(m, lines, type_keys)
+        assert "kernel: option 'vga=': the loader left the screen at 80x25 characters and only a loader can change it" in m.ok("xl dmesg")
+
+
+@contextlib.contextmanager
+def _started(name, options):
+    """(machine, monitor) of a machine that may never say anything on its serial port."""
+    with sockets() as behind:
+        m = TestMachine.create(name, auto=False, options=options, extra=["-device", "VGA", *behind.arguments])
+        try:
+            m.start()
+            yield m, behind.monitor()
+        finally:
+            m.stop()
+
+
+@case("console=vga: log and prompt are on the screen only, and the keyboard types")
+def screen_only(_):
+    with _started("screen-only", "console=vga vga=text-80x25,keep") as (m, monitor):
+        m.until(lambda: any(line.startswith("dom0#") for line in monitor.vga_text()), 60, "the prompt on the screen")
+        monitor.type("xl info\n")
+        m.until(lambda: any(line.startswith("xen_commandline        : console=vga ") for line in monitor.vga_text()), 30, "xl info on the screen")
+        monitor.type("xl dmesg\n")
+        m.until(lambda: any("dom0: at its prompt" in line for line in monitor.vga_text()), 30, "the log on the screen")
+        assert not any("option 'vga" in line for line in monitor.vga_text()), monitor.vga_text()
+        monitor.type("poweroff\n")
+        m.wait_end(60)
+        assert "".join(m.screen.lines).strip() == "", m.tail()
+
+
+@case("console=none: nothing is on the serial port nor on the screen, and the machine works: its power button switches it off")
+def no_console(_):
+    with _started("screen-none", "console=none") as (m, monitor):
+        shown = set()
+
+        def pressed():
+            with contextlib.suppress(OSError, ValueError):  # it hung up, being off
+                shown.update(monitor.vga_text())
+                monitor.command("system_powerdown")
+            return not m.running
+
+        m.until(pressed, 60, "the power-off by the button")
+        assert not any(re.search(r"dom0|kernel:|supervisor:", line) for line in shown), shown
+        assert "".join(m.screen.lines).strip() == "", m.tail()

@@ -222,23 +222,46 @@ TEST_CASE("options: log levels") {
 
 TEST_CASE("options: vga=") {
     using abi::VgaMode;
-    CHECK(good("vga=ask").vga.mode == VgaMode::Ask);
     CHECK(good("vga=current").vga.mode == VgaMode::Current);
-    CHECK(good("vga=current,keep").vga.keep == 1);
-    CHECK(good("vga=keep").vga.mode == VgaMode::Default);
+    CHECK(good("vga=keep,text-80x25").vga.mode == VgaMode::Text);
+    CHECK(good("vga=text-80x50 vga=keep").vga.mode == VgaMode::Current);
     CHECK(good("vga=text-80x50").vga.rows == 50);
     const auto big = good("vga=gfx-1920x1080x32,keep").vga;
     CHECK(big.mode == VgaMode::Graphics);
     CHECK(big.width == 1920);
     CHECK(big.height == 1080);
     CHECK(big.bits == 32);
-    CHECK(big.keep == 1);
-    CHECK(good("vga=mode-0x317").vga.number == 0x317);
-    CHECK(good("vga=mode-317").vga.number == 0x317);
+    for (const char* value : {"ask", "mode-0x317", "mode-317", "mode-F00"})
+        unsupported(std::string{"vga="} + value, value);
     for (const char* value : {"text-80x26", "text-40x25", "gfx-1024x768", "gfx-0x768x32", "gfx-1024x768x64",
                               "mode-", "mode-12345", "mode-xyz", "bright"})
         malformed(std::string{"vga="} + value, value);
-    malformed("vga=current,ask", "ask");
+    malformed("vga=current,text-80x25", "text-80x25");
+    unsupported("vga=keep,ask", "ask");
+}
+
+TEST_CASE("options: vga= is met by the screen that it describes") {
+    const auto met = [](std::string_view line, const abi::BootFramebuffer& screen) {
+        return is_met(good(line).vga, screen);
+    };
+    constexpr abi::BootFramebuffer kNone{};
+    abi::BootFramebuffer pixels{};
+    pixels.width = 1024;
+    pixels.height = 768;
+    pixels.bits = 32;
+    pixels.red_bits = pixels.green_bits = pixels.blue_bits = 8;
+    abi::BootFramebuffer text{};
+    text.width = 80;
+    text.height = 25;
+    text.text = 1;
+    for (const auto& screen : {kNone, pixels, text}) CHECK(met("vga=current,keep", screen));
+    for (const char* line : {"vga=gfx-1024x768x32", "vga=gfx-1024x768x24"}) CHECK(met(line, pixels));
+    for (const char* line :
+         {"vga=gfx-1024x768x16", "vga=gfx-1024x600x32", "vga=gfx-800x768x32", "vga=text-80x25"})
+        CHECK_FALSE(met(line, pixels));
+    CHECK(met("vga=text-80x25", text));
+    for (const char* line : {"vga=text-80x50", "vga=gfx-80x25x16"}) CHECK_FALSE(met(line, text));
+    for (const char* line : {"vga=text-80x25", "vga=gfx-1024x768x32"}) CHECK_FALSE(met(line, kNone));
 }
 
 TEST_CASE("options: dom0's") {
