@@ -52,8 +52,7 @@ bool mode(std::string_view name, VgaOptions& vga) {
 
 void option_vga(const Word& word) {
     constexpr const char* kExpected =
-        "ask, current, text-80xROWS (25, 28, 30, 34, 43, 50, 80), gfx-WIDTHxHEIGHTxBITS or mode-NUMBER, then "
-        "perhaps ,keep";
+        "current, text-80xROWS (25, 28, 30, 34, 43, 50, 80) or gfx-WIDTHxHEIGHTxBITS, then perhaps ,keep";
     constexpr const char* kNoBios =
         "the BIOS that knows modes by number, and a menu of them, is gone; write gfx-WIDTHxHEIGHTxBITS";
     VgaOptions vga{};

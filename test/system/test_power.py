@@ -76,13 +76,13 @@ def panic(_):
         rises_again(m)
 
 
-@case("with `noreboot`, a panic and `reboot` stop the machine with a sentence")
+@case("with `noreboot`, which `reboot=n` is too, a panic and `reboot` stop the machine with a sentence")
 def no_reboot(_):
     with broken("noreboot-panic", CRASH, options="noreboot", reboots=True) as m:
         m.expect(r"kernel panic: exception 6")
         m.expect(r"Manual reset required \('noreboot' specified\)")
         assert silent(m, 8), "it was reset"
-    with booted("noreboot", auto=False, options="noreboot", reboots=True) as m:
+    with booted("noreboot", auto=False, options="reboot=n", reboots=True) as m:
         m.send("reboot\n")
         m.expect(r"'noreboot' set - not rebooting\.")
         assert silent(m), "it was reset, or goes on"

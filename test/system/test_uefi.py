@@ -96,7 +96,7 @@ def systemd_boot():
         reaches_guest(m, 2, 512)
 
 
-@case("from GRUB by chainloader, with a video mode and microcode: 1 CPU, 6 GiB")
+@case("from GRUB by chainloader, with a video mode (which vga= does not overrule) and microcode: 1 CPU, 6 GiB")
 def grub():
     made_image = plain_image()
     contents = installed(made_image)
@@ -104,11 +104,12 @@ def grub():
     contents[f"{FOLDER}/ucode.bin"] = "no microcode\n"
     contents[f"{FOLDER}/bulkhead.cfg"] = text
     contents["EFI/BOOT/BOOTX64.EFI"] = grub_program(made_image.path("grub.efi"), f"search --no-floppy --set=root --file /{FOLDER}/bulkhead.efi\n"
-                                                    f"chainloader /{FOLDER}/bulkhead.efi bulkhead -- noreboot\nboot\n")
+                                                    f"chainloader /{FOLDER}/bulkhead.efi bulkhead -- noreboot vga=gfx-640x480x32\nboot\n")
     with machine("grub", made_image, contents, cpus=1, memory=6144, extra=["-device", "VGA"]) as m:
         m.expect(r"Bulkhead: loading bulkhead of bulkhead\.cfg", 60)
-        m.expect(r"Bulkhead: options 'loglvl=all noreboot'", 30)
+        m.expect(r"Bulkhead: options 'loglvl=all noreboot vga=gfx-640x480x32'", 30)
         m.expect(r"Bulkhead: screen 1024x768, 32 bits", 30)
+        m.expect(r"kernel: option 'vga=': the loader left the screen at 1024x768 pixels", 30)
         m.expect(r"kernel: the microcode \(ucode=\) is not applied", 30)
         reaches_guest(m, 1, 6144)
 
