@@ -92,6 +92,9 @@ std::string seconds(uint64_t ms) {
 // As the boot options want it.
 void start_watchdog(const abi::BootInfo* boot, TcoWatchdog& watchdog) {
     if (!boot || boot->chosen.watchdog == 0) return;
+    // A kernel that stopped for good could not stop the timer.
+    if (boot->chosen.noreboot != 0)
+        return say("watchdog: not started, because 'noreboot' forbids what it is for");
     const uint32_t timeout = boot->chosen.watchdog_timeout;
     const uint64_t asked = timeout != 0 ? uint64_t{timeout} * 1000 : TcoWatchdog::kDefaultMs;
     if (const std::string problem = watchdog.start(asked); !problem.empty())

@@ -76,9 +76,9 @@ def panic(_):
         rises_again(m)
 
 
-@case("with `noreboot`, which `reboot=n` is too, a panic and `reboot` stop the machine with a sentence")
+@case("with `noreboot`, which `reboot=n` is too, a panic and `reboot` stop the machine with a sentence, and no watchdog resets it")
 def no_reboot(_):
-    with broken("noreboot-panic", CRASH, options="noreboot", reboots=True) as m:
+    with broken("noreboot-panic", CRASH, NO_STRAP, options="noreboot watchdog_timeout=5", reboots=True) as m:
         m.expect(r"kernel panic: exception 6")
         m.expect(r"Manual reset required \('noreboot' specified\)")
         assert silent(m, 8), "it was reset"
