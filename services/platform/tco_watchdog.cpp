@@ -63,11 +63,4 @@ void TcoWatchdog::reload() {
     if (running_) ports_.out(static_cast<uint16_t>(tco_.first + kReload), 2, 1);
 }
 
-void TcoWatchdog::stop() {
-    if (!running_) return;
-    const auto control = static_cast<uint16_t>(tco_.first + kControl1);
-    ports_.out(control, 2, ports_.in(control, 2) | kHalted);
-    running_ = false;
-}
-
 }  // namespace bulkhead::platform

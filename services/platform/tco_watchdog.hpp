@@ -26,7 +26,6 @@ class TcoWatchdog {
     // says why not.
     std::string start(uint64_t reset_ms = kDefaultMs);
     void reload();
-    void stop();
     bool running() const { return running_; }
     uint64_t reset_ms() const { return ticks_ * kTwoTicksMs; }
 

@@ -80,15 +80,6 @@ TEST_CASE("watchdog: the time that is asked for, as far as the timer can wait") 
     CHECK(resets_after(~uint64_t{0}) == 1'227'600);
 }
 
-TEST_CASE("watchdog: stopped, it resets nobody") {
-    Chipset chipset;
-    TcoWatchdog watchdog{chipset, kTcoPorts, kPciPorts, &chipset.general};
-    REQUIRE(watchdog.start().empty());
-    watchdog.stop();
-    for (unsigned n = 0; n < 1000; n++) chipset.tick();
-    CHECK_FALSE(chipset.reset);
-}
-
 TEST_CASE("watchdog: on another chipset nothing is written to ports that may be anybody's") {
     const auto refused = [](auto change, PortRange tco = kTcoPorts, PortRange pci = kPciPorts) {
         Chipset chipset;
