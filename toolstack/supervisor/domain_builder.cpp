@@ -342,8 +342,16 @@ BuildResult build_domain(Stock& stock, Domain& domain, uint32_t index, const Spa
 
 void take_down(Stock& stock, Domain& domain) {
     for (const CapAddr chunk : domain.chunks) cap::drop(cap::sys::cap_revoke(chunk));
-    for (uint32_t* slot : {&domain.keeper_slot, &domain.cspace_slot, &domain.runtime_slot})
-        if (*slot != 0) stock.env.cspace.slots().free(CapAddr{0, std::exchange(*slot, 0)});
+    // A dom0 that died while it took a domain's memory back leaves us without the chunk, and with these: its
+    // revoke begins with our copy. They hold every thread of the domain. Revoked first, because the domain has
+    // a copy of its CSpace in its CSpace.
+    for (uint32_t* slot : {&domain.keeper_slot, &domain.cspace_slot, &domain.runtime_slot}) {
+        if (*slot == 0) continue;
+        const CapAddr address{0, std::exchange(*slot, 0)};
+        cap::drop(cap::sys::cap_revoke(address));
+        cap::drop(cap::sys::cap_delete(address));
+        stock.env.cspace.slots().free(address);
+    }
     domain.contexts.clear();
     domain.thread = domain.stack = domain.control = domain.control_client = CapAddr{};
 }

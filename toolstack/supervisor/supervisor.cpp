@@ -166,6 +166,9 @@ void Supervisor::handle(const IpcResult& message) {
         drop_received();
         if (index < domains_.size() && domains_[index] && domains_[index]->state == abi::DomainState::Running)
             on_death(*domains_[index], message);
+        // Whoever faulted is gone with its domain; if not, it stays suspended. Either way the reply object is
+        // free again: a receive with one in use is refused at once, and we would never sleep again.
+        cap::drop(cap::sys::ipc_reply(reply_.address(), cap::Message{}));
         return;
     }
     const uint64_t label = message.tag.label();
