@@ -91,7 +91,7 @@ def watch_survives(m):
 
 
 def _books(m):
-    return m.info()["free_memory"], object_counts(m)
+    return m.info()["free_memory"], object_counts(m, dom0_restarts=True)
 
 
 def _half_way(verb, commands):
