@@ -32,6 +32,34 @@ enum class ExitReason : uint32_t {
     Other = 63,  // exit_code says which
 };
 
+// For people: crash reports and `trace`. The number may come from another domain.
+constexpr const char* exit_name(ExitReason reason) {
+    switch (reason) {
+        case ExitReason::None: return "none";
+        case ExitReason::Notified: return "notified";
+        case ExitReason::Timeout: return "timeout";
+        case ExitReason::Synced: return "synced";
+        case ExitReason::InterruptWindow: return "window";
+        case ExitReason::Cpuid: return "cpuid";
+        case ExitReason::Hlt: return "hlt";
+        case ExitReason::Io: return "io";
+        case ExitReason::MsrRead: return "rdmsr";
+        case ExitReason::MsrWrite: return "wrmsr";
+        case ExitReason::Hypercall: return "hypercall";
+        case ExitReason::NestedFault: return "nested fault";
+        case ExitReason::Shutdown: return "triple fault";
+        case ExitReason::Xsetbv: return "xsetbv";
+        case ExitReason::Pause: return "pause";
+        case ExitReason::Wbinvd: return "wbinvd";
+        case ExitReason::Monitor: return "monitor";
+        case ExitReason::VirtInstruction: return "virtualization instruction";
+        case ExitReason::Exception: return "exception";
+        case ExitReason::Rdtsc: return "rdtsc";
+        case ExitReason::Other: return "other";
+    }
+    return "unknown";
+}
+
 // Segment attributes are in the VMCB's packed 12-bit form (APM vol. 2, 15.5.1): type, S, DPL, P, AVL, L, D/B,
 // G; bit 16: unusable (VMX).
 struct SegmentState {

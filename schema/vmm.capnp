@@ -28,6 +28,7 @@ struct Request {
     resume @15 :Void;          # the same guest goes on after an on_crash=preserve
     registers @16 :UInt16;     # of a vCPU of a stopped or crashed guest, as text: for people who debug it
     trigger @17 :Trigger;
+    trace @18 :UInt16;         # the last exits of a vCPU, whether it runs or not
   }
 }
 
@@ -64,6 +65,10 @@ struct Answer {
       data @4 :Data;
       next @5 :UInt64;
     }
+    trace :group {
+      first @6 :UInt64;        # so many exits there were before the first of these
+      exits @7 :List(Exit);    # oldest first, at most 64
+    }
   }
 }
 
@@ -77,6 +82,12 @@ struct GuestState {
   freeKiB @5 :UInt64;          # what the VMM itself has left
   storePort @6 :UInt32;        # what dom0 introduces to xenstore, once started
   consolePort @7 :UInt32;
+}
+
+struct Exit {
+  reason @0 :UInt32;           # abi::ExitReason
+  rip @1 :UInt64;
+  detail @2 :UInt64;           # vmm::TraceRing::Exit
 }
 
 struct VcpuState {

@@ -85,13 +85,15 @@ bool ControlService::flush() {
 
 bool ControlService::send(const Answer& a) {
     const std::size_t vcpus = guest_ ? guest_->vm().vcpus() : 0;
-    const std::size_t words = 64 + a.text.size() / 8 + vcpus * 8;
+    const std::size_t trace = a.kind == Answer::Trace ? TraceRing::kMost * 3 : 0;
+    const std::size_t words = 64 + a.text.size() / 8 + vcpus * 8 + trace;
     const ring::Io io = ring::send<schema::vmm::Answer>(client_->channel(), words, [&](auto m) {
         m.setRequest(a.request);
         switch (a.kind) {
             case Answer::Ok: m.setOk(); break;
             case Answer::Error: m.setError(a.text.c_str()); break;
             case Answer::State: fill_state(m.initState()); break;
+            case Answer::Trace: fill_trace(m.initTrace(), a.vcpu); break;
             case Answer::Text: {
                 auto t = m.initText();
                 t.setData(
@@ -139,6 +141,7 @@ void ControlService::handle(ring::Client& client, Request::Reader request) {
             destroyed_ = true;
             return answer(id, Result{});
         case Request::REGISTERS: return answer({Answer::Text, id, registers(request.getRegisters())});
+        case Request::TRACE: return answer_trace(id, request.getTrace());
     }
     answer(id,
            std::unexpected{std::string{"vmm: this request is unknown here: dom0 is newer than this VMM"}});
@@ -217,6 +220,27 @@ std::string ControlService::registers(unsigned vcpu) {
     if (!guest_ || vcpu >= guest_->vm().vcpus()) return "there is no such vCPU\n";
     if (guest_->vm().run_state() == Vm::RunState::Running) return "the guest is running: pause it first\n";
     return guest_->vm().vcpu(vcpu).describe();
+}
+
+void ControlService::answer_trace(uint32_t request, unsigned vcpu) {
+    if (const Result there = need_guest(); !there) return answer(request, there);
+    if (vcpu >= guest_->vm().vcpus())
+        return answer(request, std::unexpected{"vmm: there is no vCPU " + std::to_string(vcpu) +
+                                               "; the guest has " + std::to_string(guest_->vm().vcpus())});
+    Answer a{Answer::Trace, request};
+    a.vcpu = vcpu;
+    answer(std::move(a));
+}
+
+void ControlService::fill_trace(schema::vmm::Answer::Trace::Builder t, unsigned vcpu) {
+    const TraceRing::Last last = guest_->vm().vcpu(vcpu).trace().last(TraceRing::kMost);
+    t.setFirst(last.first);
+    auto list = t.initExits(last.count);
+    for (unsigned i = 0; i < last.count; ++i) {
+        list[i].setReason(static_cast<uint32_t>(last.exits[i].reason));
+        list[i].setRip(last.exits[i].rip);
+        list[i].setDetail(last.exits[i].detail);
+    }
 }
 
 // ---- state -----------------------------------------------------------------------------------------------

@@ -33,10 +33,11 @@ class ControlService final : public ring::Service {
   private:
     using Request = schema::vmm::Request;
     struct Answer {
-        enum Kind : uint8_t { Ok, Error, State, Text } kind = Ok;
+        enum Kind : uint8_t { Ok, Error, State, Text, Trace } kind = Ok;
         uint32_t request = 0;
         std::string text = {};
         uint64_t next = 0;
+        unsigned vcpu = 0;
     };
 
     void handle(ring::Client& client, Request::Reader request);
@@ -45,11 +46,13 @@ class ControlService final : public ring::Service {
     std::expected<void, std::string> start();
     std::expected<void, std::string> need_guest() const;
     std::string registers(unsigned vcpu);
+    void answer_trace(uint32_t request, unsigned vcpu);
     void answer(Answer a);
     void answer(uint32_t request, const std::expected<void, std::string>& result);
     bool flush();
     bool send(const Answer& a);
     void fill_state(schema::vmm::GuestState::Builder s);
+    void fill_trace(schema::vmm::Answer::Trace::Builder t, unsigned vcpu);
 
     cap::Environment& env_;
     Build build_;

@@ -1,46 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/vmm-stubdom/trace_ring.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace bulkhead::vmm {
 
-const char* exit_name(abi::ExitReason reason) {
-    using enum abi::ExitReason;
-    switch (reason) {
-        case None: return "none";
-        case Notified: return "notified";
-        case Timeout: return "timeout";
-        case Synced: return "synced";
-        case InterruptWindow: return "window";
-        case Cpuid: return "cpuid";
-        case Hlt: return "hlt";
-        case Io: return "io";
-        case MsrRead: return "rdmsr";
-        case MsrWrite: return "wrmsr";
-        case Hypercall: return "hypercall";
-        case NestedFault: return "nested fault";
-        case Shutdown: return "triple fault";
-        case Xsetbv: return "xsetbv";
-        case Pause: return "pause";
-        case Wbinvd: return "wbinvd";
-        case Monitor: return "monitor";
-        case VirtInstruction: return "virtualization instruction";
-        case Exception: return "exception";
-        case Rdtsc: return "rdtsc";
-        case Other: return "other";
+TraceRing::Last TraceRing::last(unsigned most) const {
+    const uint64_t end = count();
+    const uint64_t begin = end - std::min<uint64_t>({most, kMost, end});
+    Last out{begin, 0, {}};
+    for (uint64_t i = begin; i != end; ++i) {
+        const Exit& e = exits_[i % kEntries];
+        out.exits[out.count++] = {__atomic_load_n(&e.rip, __ATOMIC_RELAXED),
+                                  __atomic_load_n(&e.detail, __ATOMIC_RELAXED),
+                                  __atomic_load_n(&e.reason, __ATOMIC_RELAXED)};
     }
-    return "unknown";
+    // Meanwhile the vCPU went on: what it wrote over, and what it may be writing over now, is dropped.
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    const uint64_t now = __atomic_load_n(&next_, __ATOMIC_RELAXED);
+    const uint64_t intact = now - std::min<uint64_t>(now, kMost);
+    if (intact > begin) {
+        const auto lost = static_cast<unsigned>(std::min<uint64_t>(intact - begin, out.count));
+        std::copy(out.exits.begin() + lost, out.exits.begin() + out.count, out.exits.begin());
+        out.first += lost;
+        out.count -= lost;
+    }
+    return out;
 }
 
 std::string TraceRing::dump(unsigned most) const {
+    const Last shown = last(most);
     std::string text;
-    const uint32_t held = next_ < kEntries ? next_ : kEntries;
-    const uint32_t shown = most < held ? most : held;
-    for (uint32_t i = next_ - shown; i != next_; ++i) {
-        const Entry& e = entries_[i % kEntries];
+    for (unsigned i = 0; i < shown.count; ++i) {
+        const Exit& e = shown.exits[i];
         char line[96];
-        std::snprintf(line, sizeof line, "  %-14s rip %016llx  %llx\n", exit_name(e.reason),
+        std::snprintf(line, sizeof line, "  %-14s rip %016llx  %llx\n", abi::exit_name(e.reason),
                       static_cast<unsigned long long>(e.rip), static_cast<unsigned long long>(e.detail));
         text += line;
     }

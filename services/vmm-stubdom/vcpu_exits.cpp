@@ -15,7 +15,7 @@ namespace {
 using abi::ExitReason;
 using abi::VcpuState;
 
-enum Gpr : unsigned { kRax = 0, kRcx = 1, kRdx = 2, kRbx = 3 };
+enum Gpr : unsigned { kRax = 0, kRcx = 1, kRdx = 2, kRbx = 3, kRdi = 7 };
 constexpr uint8_t kInvalidOpcode = 6, kGeneralProtection = 13, kAlignmentCheck = 17, kMachineCheck = 18;
 constexpr uint64_t kLongModeActive = 1 << 10;
 
@@ -41,6 +41,9 @@ inline void Vcpu::note(ExitReason reason) {
     uint64_t detail = state_.gpr[kRax];
     if (reason == ExitReason::NestedFault) detail = state_.guest_physical;
     if (reason == ExitReason::MsrRead || reason == ExitReason::MsrWrite) detail = state_.gpr[kRcx];
+    if (reason == ExitReason::Hypercall) detail = static_cast<uint32_t>(detail) | state_.gpr[kRdi] << 32;
+    if (reason == ExitReason::Io) detail = state_.io_port | uint64_t{state_.io_in} << 16;
+    if (reason == ExitReason::Exception || reason == ExitReason::Other) detail = state_.exit_code;
     trace_.record(reason, state_.rip, detail);
 }
 

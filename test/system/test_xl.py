@@ -40,6 +40,31 @@ def uptime(m):
     assert re.search(r"^ \d\d:\d\d:\d\d up  \d:\d\d, debian \(\d+\)$", m.ok("xl uptime -s"), re.M)
 
 
+TRACED = re.compile(r"^ *(\d+)  (\w[\w ]*?) +rip [0-9a-f]{16}(  .+)?$")
+
+
+@case("trace shows the last exits and hypercalls of each vCPU, while the guest runs")
+def traced(m):
+    with m.console("debian") as guest:
+        guest.ok("cat /proc/interrupts > /dev/null; sleep 1")  # events for the console, a timer, idling
+    shown = m.ok("trace debian")
+    for vcpu in shown.split("debian, vCPU ")[1:]:
+        head, *lines = vcpu.strip().splitlines()
+        number, exits, count = map(int, re.fullmatch(r"(\d+): (\d+) exits; the last (\d+), oldest first", head).groups())
+        assert exits > 1000 and 50 <= count <= 63 and len(lines) == count, shown
+        rows = [TRACED.match(line) for line in lines]
+        assert all(rows), (number, lines)
+        assert [int(row[1]) for row in rows] == list(range(exits - count + 1, exits + 1)), lines
+        assert "unknown" not in {row[2] for row in rows}, lines
+    assert "vCPU 1: " in shown and re.search(r"hypercall +rip ffffffff[0-9a-f]{8}  (sched_op|event_channel_op|vcpu_op)\(0x", shown), shown
+    before = int(re.search(r"vCPU 0: (\d+) exits", shown)[1])
+    assert "vCPU 1" not in m.ok("trace debian 0")
+    m.until(lambda: int(re.search(r": (\d+) exits", m.ok("trace debian 0"))[1]) > before, 30, "more exits")
+    m.refused("trace debian 2", "there is no vCPU 2", "has 2")
+    m.refused("trace Domain-0", "it is no guest")
+    m.refused("trace", "Usage: trace DOMAIN [VCPU]")
+
+
 @case("a paused guest stands still, and goes on when unpaused")
 def pause(m):
     m.ok("xl pause debian")

@@ -288,4 +288,12 @@ Result<std::vector<xl::VcpuInfo>> Guests::vcpus(DomainId id) {
     return out;
 }
 
+Result<xl::ExitTrace> Guests::exits(DomainId id, std::uint32_t vcpu) {
+    const Busy busy{*this};
+    if (!living(id)) return no_such(id);
+    Guest* g = guest(id);
+    if (!g || !g->vmm) return xl::fail(ErrorKind::Gone, "its VMM is gone.");
+    return g->vmm->trace(vcpu, kVmmAnswerMs);
+}
+
 }  // namespace bulkhead::dom0

@@ -39,6 +39,9 @@ class Machine final : public xl::Backend {
     xl::Result<xl::ConsoleEnd> attach_console(xl::DomainId domain, std::string_view typed) override;
 
     xl::Result<std::string> console_log(xl::DomainId domain) override { return p_.console.history(domain); }
+    xl::Result<xl::ExitTrace> exits(xl::DomainId domain, std::uint32_t vcpu) override {
+        return guests_.exits(domain, vcpu);
+    }
     xl::Result<xl::PhysInfo> physinfo() override;
     xl::Result<std::vector<xl::Finding>> hardware() override;
     xl::Result<std::string> kernel_log(bool clear) override;

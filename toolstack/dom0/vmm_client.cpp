@@ -9,7 +9,7 @@ namespace bulkhead::dom0 {
 namespace {
 
 namespace wire = schema::vmm;
-constexpr std::size_t kMaxMessage = 1024;
+constexpr std::size_t kMaxMessage = 1024, kMaxExits = 64;
 
 VmmState::Kind kind_of(wire::State state) {
     switch (state) {
@@ -51,6 +51,15 @@ VmmState state_of(wire::GuestState::Reader in) {
     return out;
 }
 
+xl::ExitTrace trace_of(wire::Answer::Trace::Reader in) {
+    xl::ExitTrace out{in.getFirst(), {}};
+    for (const auto exit : in.getExits()) {
+        if (out.exits.size() == kMaxExits) break;
+        out.exits.push_back({exit.getReason(), exit.getRip(), exit.getDetail()});
+    }
+    return out;
+}
+
 }  // namespace
 
 VmmClient::VmmClient(Loop& loop, cap::Cap<cap::Endpoint> endpoint)
@@ -74,12 +83,13 @@ void VmmClient::on_message(std::span<const std::uint64_t> words) {
         if (m.isError())
             it->second.error = xl::printable(
                 {m.getError().begin(), std::min<std::size_t>(m.getError().size(), kMaxMessage)});
+        if (m.isTrace()) it->second.trace = trace_of(m.getTrace());
         return true;
     });
 }
 
 template <typename Fill>
-xl::Result<void> VmmClient::ask(std::size_t words, std::int64_t timeout_ms, Fill&& fill) {
+xl::Result<VmmClient::Answer> VmmClient::ask_for(std::size_t words, std::int64_t timeout_ms, Fill&& fill) {
     const std::uint64_t deadline = loop_.deadline_ms(timeout_ms);
     (void)loop_.until(deadline, [&] { return link_.up() || link_.failed(); });
     if (!link_.up()) return xl::fail(xl::ErrorKind::Gone, "its VMM cannot be reached: " + link_.why() + ".");
@@ -90,11 +100,17 @@ xl::Result<void> VmmClient::ask(std::size_t words, std::int64_t timeout_ms, Fill
         fill(m);
     });
     if (sent) (void)loop_.until(deadline, [&] { return answer.done || !link_.up(); });
-    const Answer result = std::move(answers_.extract(request).mapped());
-    if (result.done && result.error.empty()) return {};
+    Answer result = std::move(answers_.extract(request).mapped());
+    if (result.done && result.error.empty()) return result;
     if (result.done) return xl::fail(xl::ErrorKind::Other, result.error);
     return xl::fail(xl::ErrorKind::Gone,
                     link_.up() ? "its VMM does not answer." : "its VMM died; `xl dmesg` may tell more.");
+}
+
+template <typename Fill>
+xl::Result<void> VmmClient::ask(std::size_t words, std::int64_t timeout_ms, Fill&& fill) {
+    const auto answer = ask_for(words, timeout_ms, fill);
+    return answer ? xl::Result<void>{} : std::unexpected(answer.error());
 }
 
 xl::Result<void> VmmClient::configure(const VmmConfiguration& c, std::int64_t timeout_ms) {
@@ -125,6 +141,14 @@ xl::Result<void> VmmClient::build(std::int64_t timeout_ms) {
 
 xl::Result<void> VmmClient::unpause(std::int64_t timeout_ms) {
     return ask(16, timeout_ms, [](wire::Request::Builder m) { m.setUnpause(); });
+}
+
+xl::Result<xl::ExitTrace> VmmClient::trace(std::uint32_t vcpu, std::int64_t timeout_ms) {
+    auto answer = ask_for(16, timeout_ms,
+                          [&](wire::Request::Builder m) { m.setTrace(static_cast<std::uint16_t>(vcpu)); });
+    if (!answer) return std::unexpected(answer.error());
+    if (!answer->trace) return xl::fail(xl::ErrorKind::Other, "its VMM answers something else.");
+    return std::move(*answer->trace);
 }
 
 std::uint32_t VmmClient::ask_state() {

@@ -3,13 +3,12 @@
 // asked with deadlines, and what it says of its guest is shown, not trusted.
 #pragma once
 
-#include <map>
-
 #include <array>
 #include <map>
+#include <optional>
 
 #include "toolstack/dom0/loop.hpp"
-#include "toolstack/xl/error.hpp"
+#include "toolstack/xl/backend.hpp"
 
 namespace bulkhead::dom0 {
 
@@ -53,6 +52,7 @@ class VmmClient {
     xl::Result<void> configure(const VmmConfiguration& configuration, std::int64_t timeout_ms);
     xl::Result<void> build(std::int64_t timeout_ms);  // the guest, paused
     xl::Result<void> unpause(std::int64_t timeout_ms);
+    xl::Result<xl::ExitTrace> trace(std::uint32_t vcpu, std::int64_t timeout_ms);
     // Asks for its state, and whether an answer to that has come.
     std::uint32_t ask_state();
     bool answered(std::uint32_t request) const;
@@ -62,7 +62,10 @@ class VmmClient {
     struct Answer {
         bool done = false;
         std::string error;
+        std::optional<xl::ExitTrace> trace;
     };
+    template <typename Fill>
+    xl::Result<Answer> ask_for(std::size_t words, std::int64_t timeout_ms, Fill&& fill);
     template <typename Fill>
     xl::Result<void> ask(std::size_t words, std::int64_t timeout_ms, Fill&& fill);
     void on_message(std::span<const std::uint64_t> words);

@@ -118,6 +118,16 @@ struct Finding {
     std::string text;  // one line
 };
 
+// The last exits of a guest's vCPU, oldest first, as its VMM tells them: numbers, whatever they are.
+struct GuestExit {
+    std::uint32_t reason = 0;  // abi::ExitReason, or anything else
+    std::uint64_t rip = 0, detail = 0;
+};
+struct ExitTrace {
+    std::uint64_t first = 0;  // how many exits there were before exits[0]
+    std::vector<GuestExit> exits;
+};
+
 enum class WaitFor : std::uint8_t { Shutdown /* or death */, Death };
 struct DomainEnd {
     bool died = false;                                 // else it is shut down and still there
@@ -158,6 +168,9 @@ class Backend {
 
     // What is still kept of what the domain printed.
     virtual Result<std::string> console_log(DomainId domain) = 0;
+
+    // Of a guest, which may run meanwhile.
+    virtual Result<ExitTrace> exits(DomainId domain, std::uint32_t vcpu) = 0;
 
     virtual Result<PhysInfo> physinfo() = 0;
     // CPU, memory, firmware, timers; takes a moment.

@@ -570,3 +570,67 @@ TEST_CASE("guest: pause keeps the vCPU out of the guest") {
     CHECK(g.cpus[0]->entries == 1);
     CHECK(g.vcpu().activity() == Vcpu::Activity::Running);
 }
+
+TEST_CASE("guest: the trace tells of each exit what matters") {
+    FakeGuest g;
+    TraceRing& trace = g.vcpu().trace();
+    const uint64_t before = trace.count();
+    g.call(__HYPERVISOR_event_channel_op, 7, 0);
+    auto last = trace.last(TraceRing::kMost);
+    CHECK(last.first + last.count == trace.count());
+    REQUIRE(trace.count() > before);
+    const auto told = [&](ExitReason reason) {
+        for (unsigned i = last.count; i-- > 0;)
+            if (last.exits[i].reason == reason) return last.exits[i];
+        return TraceRing::Exit{};
+    };
+    CHECK(told(ExitReason::Hypercall).detail == (uint64_t{__HYPERVISOR_event_channel_op} | 7ull << 32));
+    CHECK(told(ExitReason::Hypercall).rip == FakeGuest::kCode);
+    g.state().rip = FakeGuest::kCode;
+    g.state().gpr[1] = 0x1b;
+    g.exit(ExitReason::MsrRead, {0x0f, 0x32});
+    g.state().gpr[0] = 0x40000000;
+    g.exit(ExitReason::Cpuid, {0x0f, 0xa2});
+    last = trace.last(TraceRing::kMost);
+    CHECK(told(ExitReason::MsrRead).detail == 0x1b);
+    CHECK(told(ExitReason::Cpuid).detail == 0x40000000);
+}
+
+TEST_CASE("trace ring: the last exits, oldest first, and no more than it holds") {
+    TraceRing ring;
+    CHECK(ring.last(10).count == 0);
+    CHECK(ring.dump(10).empty());
+    for (uint64_t i = 0; i < 1000; ++i) {
+        ring.record(ExitReason::Cpuid, i, ~i);
+        const auto all = ring.last(1000), some = ring.last(5);
+        REQUIRE(all.count == std::min<uint64_t>(i + 1, TraceRing::kMost));
+        REQUIRE(all.first + all.count == i + 1);
+        REQUIRE(some.count == std::min<uint64_t>(i + 1, 5));
+        for (unsigned k = 0; k < all.count; ++k) REQUIRE(all.exits[k].rip == all.first + k);
+    }
+    CHECK(ring.count() == 1000);
+}
+
+TEST_CASE("trace ring: a reader beside a running vCPU sees whole exits, in order") {
+    TraceRing ring;
+    std::atomic<bool> stop{false};
+    std::thread vcpu{[&] {
+        for (uint64_t i = 0; !stop.load(std::memory_order_relaxed); ++i)
+            ring.record(static_cast<ExitReason>(i % 23), i, i * 3);
+    }};
+    while (ring.count() < 1000) std::this_thread::yield();
+    unsigned seen = 0, wrong = 0;
+    for (int round = 0; round < 20000; ++round) {
+        const auto last = ring.last(TraceRing::kMost);
+        for (unsigned k = 0; k < last.count; ++k, ++seen) {
+            const uint64_t number = last.first + k;
+            const auto& e = last.exits[k];
+            wrong +=
+                e.rip != number || e.detail != number * 3 || e.reason != static_cast<ExitReason>(number % 23);
+        }
+    }
+    stop = true;
+    vcpu.join();
+    CHECK(wrong == 0);
+    CHECK(seen > 0);
+}

@@ -199,6 +199,11 @@ Result<ConsoleEnd> FakeBackend::attach_console(DomainId domain, std::string_view
     return ConsoleEnd::Detached;
 }
 
+Result<ExitTrace> FakeBackend::exits(DomainId domain, std::uint32_t vcpu) {
+    if (auto ok = note(format("exits of vCPU %u of", vcpu), domain); !ok) return std::unexpected(ok.error());
+    return trace;
+}
+
 Result<PhysInfo> FakeBackend::physinfo() {
     PhysInfo info;
     info.release = "0.1.0";

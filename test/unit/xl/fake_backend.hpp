@@ -79,6 +79,7 @@ class FakeBackend : public Backend {
     Result<std::optional<DomainEnd>> wait(DomainId domain, WaitFor what, std::int64_t timeout_ms) override;
     Result<ConsoleEnd> attach_console(DomainId domain, std::string_view typed) override;
     Result<std::string> console_log(DomainId) override { return printed; }
+    Result<ExitTrace> exits(DomainId domain, std::uint32_t vcpu) override;
     Result<PhysInfo> physinfo() override;
     Result<std::vector<Finding>> hardware() override { return findings; }
     Result<std::string> kernel_log(bool clear) override;
@@ -106,6 +107,7 @@ class FakeBackend : public Backend {
     std::string printed;  // what console_log() answers
     std::vector<Finding> findings{{"CPU", Finding::Verdict::Works, "a fake"},
                                   {"IOMMU", Finding::Verdict::Missing, "none"}};
+    ExitTrace trace;  // of each vCPU
     std::uint64_t slept = 0;
     FakeXenstore store;
 

@@ -241,6 +241,51 @@ TEST_CASE("what is typed after the Enter of `xl console` is the guest's") {
     CHECK(s.type("xl console nobody\recho mine\r").find("\r\nmine\r\n") != std::string::npos);
 }
 
+TEST_CASE("trace shows what a VMM tells of its vCPUs, whatever that is") {
+    Session s;
+    s.backend.trace = {1000,
+                       {{13, 0xffffffff81001234, 29 | 1ull << 32},
+                        {8, 0x10, 4},
+                        {14, 0x20, 0xfee000b0},
+                        {12, 0x30, 0xc0000080},
+                        {10, 0x40, 0x103f8},
+                        {9, 0x50, 0x77}}};
+    CHECK(s.status("trace debian 1") == 0);
+    CHECK(s.terminal.output ==
+          "debian, vCPU 1: 1006 exits; the last 6, oldest first\r\n"
+          "      1001  hypercall     rip ffffffff81001234  sched_op(0x1, ...)\r\n"
+          "      1002  cpuid         rip 0000000000000010  leaf 0x4\r\n"
+          "      1003  nested fault  rip 0000000000000020  guest-physical 0xfee000b0\r\n"
+          "      1004  wrmsr         rip 0000000000000030  MSR 0xc0000080\r\n"
+          "      1005  io            rip 0000000000000040  in port 0x3f8\r\n"
+          "      1006  hlt           rip 0000000000000050\r\n");
+    // All vCPUs.
+    CHECK(s.status("trace 4") == 0);
+    CHECK(s.backend.calls ==
+          std::vector<std::string>{"exits of vCPU 1 of 4", "exits of vCPU 0 of 4", "exits of vCPU 1 of 4"});
+    // A VMM that its guest took over says anything.
+    s.backend.trace = {UINT64_MAX, {{4711, UINT64_MAX, UINT64_MAX}, {13, 0, UINT64_MAX}, {8, 0, UINT64_MAX}}};
+    CHECK(s.status("trace debian 0") == 0);
+    CHECK(s.terminal.output.find("  unknown       rip ffffffffffffffff  0xffffffffffffffff\r\n") !=
+          std::string::npos);
+    CHECK(s.terminal.output.find("  number 4294967295(0xffffffff, ...)\r\n") != std::string::npos);
+    s.backend.trace = {};
+    CHECK(s.status("trace debian 0") == 0);
+    CHECK(s.terminal.output == "debian, vCPU 0: 0 exits; the last 0, oldest first\r\n");
+
+    s.backend.next_failure = bulkhead::xl::Error{bulkhead::xl::ErrorKind::Gone, "its VMM does not answer."};
+    CHECK(s.status("trace debian") == 1);
+    CHECK(s.terminal.output == "trace: debian: its VMM does not answer.\r\n");
+    CHECK(s.status("trace console") == 1);
+    CHECK(s.terminal.output == "trace: console: it is no guest, so it has no vCPUs that exit.\r\n");
+    CHECK(s.status("trace nobody") == 1);
+    for (const char* wrong : {"trace", "trace debian x", "trace debian 65536", "trace debian 0 1"}) {
+        CHECK(s.status(wrong) == 1);
+        CHECK(s.terminal.output == "Usage: trace DOMAIN [VCPU]\r\n");
+    }
+    CHECK(s.type("trace d\t").find("trace debian") != std::string::npos);
+}
+
 TEST_CASE("caps, stubdom, poweroff, reboot") {
     Session s;
     CHECK(s.status("caps") == 0);

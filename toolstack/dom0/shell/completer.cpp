@@ -69,6 +69,7 @@ Names Completer::all_for(const Names& words, const std::string& prefix) {
     if (command == "cat" || command == "ls") return files(prefix);
     if (command == "xenstore" && words.size() == 1) return to_strings(xl::xenstore_tool_names());
     if (command.starts_with("xenstore")) return nodes(prefix);
+    if (command == "trace" && words.size() == 1) return domain_names(true);
     if (command == "caps") {
         if (prefix.starts_with('-')) return {"--dot", "--json"};
         return domain_names(false);

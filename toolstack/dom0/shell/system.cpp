@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that Xen's tools have no equivalent of: caps, stubdom, selftest, poweroff, reboot.
+// Commands that Xen's tools have no equivalent of: caps, stubdom, trace, selftest, poweroff,
+// reboot.
 #include "toolstack/dom0/shell/capability_view.hpp"
 #include "toolstack/dom0/shell/selftest.hpp"
 #include "toolstack/dom0/shell/shell.hpp"
+#include "toolstack/dom0/shell/trace.hpp"
 
 namespace bulkhead::shell {
 
@@ -87,6 +89,7 @@ constexpr ShellCommand kTable[] = {
     {"caps", "[DOMAIN] [--json|--dot]", "list the capabilities of all domains, or of one", caps},
     {"stubdom", "list | restart NAME | kill NAME [MS]", "list stub domains, start one anew, or let it crash",
      stubdom},
+    {"trace", "DOMAIN [VCPU]", "show the last exits and hypercalls of a guest's vCPUs", trace},
     {"selftest", "", "try what the machine has, and report what works", selftest},
     {"poweroff", "", "switch the machine off at once; see `xl shutdown -a -w`", poweroff},
     {"reboot", "", "reset the machine at once", reboot},
