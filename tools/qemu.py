@@ -33,9 +33,9 @@ def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None
     return args + list(extra)
 
 
-def drive(kind, path):
+def drive(kind, path, writable=False):
     """A medium to boot from: on a "virtio" disk, a "usb" stick or a "cd"."""
-    node = ["-drive", f"if=none,id=medium,format=raw,readonly=on,file={_escape(path)}" + (",media=cdrom" if kind == "cd" else "")]
+    node = ["-drive", f"if=none,id=medium,format=raw,readonly={'off' if writable else 'on'},file={_escape(path)}" + (",media=cdrom" if kind == "cd" else "")]
     devices = {"virtio": ["virtio-blk-pci,drive=medium,bootindex=0"], "usb": ["qemu-xhci", "usb-storage,drive=medium,bootindex=0"], "cd": ["ide-cd,drive=medium,bootindex=0"]}
     return node + [word for device in devices[kind] for word in ("-device", device)]
 

@@ -40,4 +40,11 @@ struct ThreadBlock {
 };
 static_assert(offsetof(ThreadBlock, ipc_buffer) == 8 && offsetof(ThreadBlock, exit_stack) == 16);
 
+// The calling thread's own capability.
+inline abi::CapAddr own_thread() {
+    const ThreadBlock* block;
+    asm("movq %%gs:0, %0" : "=r"(block));
+    return abi::CapAddr{block->thread};
+}
+
 }  // namespace bulkhead::runtime

@@ -6,17 +6,6 @@
 
 namespace bulkhead::vmm {
 
-namespace {
-
-// The calling thread's own capability: the personality keeps it in the block that GS points to.
-cap::CapAddr own_thread() {
-    const runtime::ThreadBlock* block;
-    asm("movq %%gs:0, %0" : "=r"(block));
-    return cap::CapAddr{block->thread};
-}
-
-}  // namespace
-
 std::expected<std::unique_ptr<Guest>, std::string> Guest::build(cap::Environment& env, GuestConfig config,
                                                                 ConsoleSink& console, XenstoreLink& store,
                                                                 cap::CapAddr wake) {
@@ -100,7 +89,7 @@ void Guest::run_vcpu(unsigned index) {
     if (index < env_.start.sched_contexts.count) {
         const cap::CapAddr context{0, env_.start.sched_contexts.first + index};
         if (const cap::Status status =
-                cap::sys::thread_set(own_thread(), abi::ThreadSlot::SchedContext, context);
+                cap::sys::thread_set(runtime::own_thread(), abi::ThreadSlot::SchedContext, context);
             status != cap::Status::Ok)
             log("vmm: vcpu " + std::to_string(index) +
                 " stays on its VMM's scheduling context: " + cap::describe(status));

@@ -4,6 +4,7 @@
 #include "toolstack/dom0/guests.hpp"
 
 #include "toolstack/dom0/guest_nodes.hpp"
+#include "toolstack/dom0/ipc_probe.hpp"
 #include "toolstack/xl/text.hpp"
 
 namespace bulkhead::dom0 {
@@ -286,6 +287,19 @@ Result<std::vector<xl::VcpuInfo>> Guests::vcpus(DomainId id) {
         out.push_back(vcpu);
     }
     return out;
+}
+
+Result<xl::IpcCost> Guests::ipc_cost(DomainId id) {
+    const Busy busy{*this};
+    Guest* g = guest(id);
+    if (!living(id) || !g || g->contexts.size() < 2) return no_such(id);
+    const cap::CapAddr context = g->contexts[1].address();
+    const auto state = cap::sys::sched_read(context);
+    const auto ticks = measure_ipc(p_.loop.env(), context);
+    if (!state.ok() || !ticks)
+        return xl::fail(ErrorKind::Other, std::string{"IPC cannot be measured: "} +
+                                              cap::describe(state.ok() ? ticks.error() : state.status) + ".");
+    return xl::IpcCost{static_cast<std::uint32_t>(state.r1 & 0xff), *ticks};
 }
 
 Result<xl::ExitTrace> Guests::exits(DomainId id, std::uint32_t vcpu) {

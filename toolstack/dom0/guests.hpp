@@ -55,6 +55,7 @@ class Guests {
 
     std::vector<xl::DomainInfo> list();
     xl::Result<std::vector<xl::VcpuInfo>> vcpus(xl::DomainId id);
+    xl::Result<xl::IpcCost> ipc_cost(xl::DomainId id);
     xl::Result<xl::ExitTrace> exits(xl::DomainId id, std::uint32_t vcpu);
 
   private:

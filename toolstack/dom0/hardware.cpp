@@ -41,6 +41,7 @@ std::vector<Feature> features(const abi::KernelInfo& kernel) {
             {"PCID", bit(one.ecx, 17)},
             {"RDRAND", bit(one.ecx, 30)},
             {"XSAVE", bit(one.ecx, 26)},
+            {"TSC deadline", bit(one.ecx, 24)},
             {"x2APIC", used(abi::kFeatureX2Apic)},
             {"invariant TSC", used(abi::kFeatureInvariantTsc)},
             {"1 GiB pages", used(abi::kFeatureHugeGuestPages)}};
@@ -52,6 +53,26 @@ std::vector<Feature> guest_features(const abi::KernelInfo& kernel) {
             {"decode assists", used(abi::kFeatureDecodeAssists)},
             {"flush by ASID", used(abi::kFeatureFlushByAsid)},
             {"pause filter", used(abi::kFeaturePauseFilter)}};
+}
+
+// What a later version may use: which machines have it is worth knowing.
+std::string unused_features() {
+    const Leaf one{1}, seven{7}, svm{0x8000'000a};
+    const auto bit = [](std::uint32_t word, unsigned n) { return (word >> n & 1) != 0; };
+    const Feature all[] = {{"MONITOR", bit(one.ecx, 3)},
+                           {"LA57", bit(seven.ecx, 16)},
+                           {"PKU", bit(seven.ecx, 3)},
+                           {"CET", bit(seven.ecx, 7)},
+                           {"LBR virtualization", bit(svm.edx, 1)},
+                           {"TSC ratio", bit(svm.edx, 4)},
+                           {"AVIC", bit(svm.edx, 13)},
+                           {"virtual VMLOAD", bit(svm.edx, 15)},
+                           {"VGIF", bit(svm.edx, 16)},
+                           {"VNMI", bit(svm.edx, 25)}};
+    std::string has;
+    for (const Feature& f : all)
+        if (f.has) has += has.empty() ? f.name : std::string{", "} + f.name;
+    return has.empty() ? "" : "; not used yet: " + has;
 }
 
 // "A B; without C D"
@@ -126,7 +147,7 @@ std::vector<Finding> describe_hardware(const abi::BootInfo& boot, const abi::Ker
     out.push_back({"CPU", Verdict::Works,
                    format("%.63s, CPUID 0x%x, %u CPUs run (the firmware names %u), TSC %llu kHz", name,
                           Leaf{1}.eax, kernel.cpus, boot.cpus, ULL{kernel.tsc_khz})});
-    out.push_back({"features", Verdict::Works, listed(features(kernel))});
+    out.push_back({"features", Verdict::Works, "used: " + listed(features(kernel)) + unused_features()});
     if (kernel.virt_kind == 1)
         out.push_back({"virtualization", Verdict::Works,
                        "SVM with nested paging; helpers: " + listed(guest_features(kernel))});

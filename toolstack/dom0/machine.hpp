@@ -43,6 +43,7 @@ class Machine final : public xl::Backend {
         return guests_.exits(domain, vcpu);
     }
     xl::Result<xl::PhysInfo> physinfo() override;
+    xl::Result<xl::IpcCost> ipc_cost(xl::DomainId domain) override { return guests_.ipc_cost(domain); }
     xl::Result<std::vector<xl::Finding>> hardware() override;
     xl::Result<std::string> kernel_log(bool clear) override;
     xl::Result<xl::CapabilityList> capabilities(std::optional<xl::DomainId> domain) override;

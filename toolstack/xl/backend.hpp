@@ -128,6 +128,11 @@ struct ExitTrace {
     std::vector<GuestExit> exits;
 };
 
+struct IpcCost {
+    std::uint32_t cpu = 0;
+    std::uint64_t ticks = 0;  // a call and its answer
+};
+
 enum class WaitFor : std::uint8_t { Shutdown /* or death */, Death };
 struct DomainEnd {
     bool died = false;                                 // else it is shut down and still there
@@ -173,6 +178,8 @@ class Backend {
     virtual Result<ExitTrace> exits(DomainId domain, std::uint32_t vcpu) = 0;
 
     virtual Result<PhysInfo> physinfo() = 0;
+    // Measured on the CPU, and in the time, of a guest's first vCPU; the guest should have ended.
+    virtual Result<IpcCost> ipc_cost(DomainId domain) = 0;
     // CPU, memory, firmware, timers; takes a moment.
     virtual Result<std::vector<Finding>> hardware() = 0;
     virtual Result<std::string> kernel_log(bool clear) = 0;

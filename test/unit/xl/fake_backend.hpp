@@ -81,6 +81,7 @@ class FakeBackend : public Backend {
     Result<std::string> console_log(DomainId) override { return printed; }
     Result<ExitTrace> exits(DomainId domain, std::uint32_t vcpu) override;
     Result<PhysInfo> physinfo() override;
+    Result<IpcCost> ipc_cost(DomainId) override { return cost; }
     Result<std::vector<Finding>> hardware() override { return findings; }
     Result<std::string> kernel_log(bool clear) override;
     Result<CapabilityList> capabilities(std::optional<DomainId> domain) override;
@@ -108,6 +109,7 @@ class FakeBackend : public Backend {
     std::vector<Finding> findings{{"CPU", Finding::Verdict::Works, "a fake"},
                                   {"IOMMU", Finding::Verdict::Missing, "none"}};
     ExitTrace trace;  // of each vCPU
+    IpcCost cost{0, 700};
     std::uint64_t slept = 0;
     FakeXenstore store;
 

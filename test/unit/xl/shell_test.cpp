@@ -351,7 +351,9 @@ TEST_CASE("selftest: every finding is a line, what fails makes its status, and n
     CHECK(report.find("[works  ] CPU: a fake\r\n") != std::string::npos);
     CHECK(report.find("[missing] IOMMU: none\r\n") != std::string::npos);
     CHECK(report.find("a guest's CPUID takes 1234 ticks") != std::string::npos);
-    CHECK(report.find("rings, IPC: xenstore answers") != std::string::npos);
+    CHECK(report.find("a call and its answer 700 (308 ns)") != std::string::npos);
+    CHECK(report.find("[FAILED ] CPU 1: its guest was on CPU 0") != std::string::npos);  // as the fake says
+    CHECK(report.find("rings: xenstore answers") != std::string::npos);
     CHECK(s.backend.store.nodes.count("/local/domain/0/selftest") == 0);
     s.backend.findings.push_back({"HPET", Finding::Verdict::Failed, "it is wrong\x1b[2J"});
     CHECK(s.status("selftest") == 1);

@@ -41,7 +41,7 @@ class Selftest {
         for (const char* service : {"platform", "xenstore", "console"}) restart(service);
         store_survived();
         if (virtual_) {
-            for (std::uint32_t cpu = 0; cpu < cpus_ && !context_.console.interrupted(); cpu++) exits_of(cpu);
+            for (std::uint32_t cpu = 0; cpu < cpus_ && !context_.console.interrupted(); cpu++) costs_of(cpu);
             guest_boots();
         } else {
             tell({"guests", Verdict::Missing, "without virtualization none can run"});
@@ -58,6 +58,7 @@ class Selftest {
                                xl::printable(finding.text) + "\n");
     }
     ULL microseconds(std::uint64_t ticks) const { return ticks * 1000 / khz_; }
+    ULL nanoseconds(std::uint64_t ticks) const { return ticks * 1'000'000 / khz_; }
     ULL milliseconds(std::uint64_t ticks) const { return ticks / khz_; }
 
     // Each is a message through a ring to xenstore and its answer.
@@ -76,7 +77,7 @@ class Selftest {
                                                                         : !got   ? got.error().sentence
                                                                                  : *got)});
         }
-        tell({"rings, IPC", Verdict::Works,
+        tell({"rings", Verdict::Works,
               format("xenstore answers a write in %llu us, a read in %llu us",
                      microseconds(write / kStoreRounds), microseconds(read / kStoreRounds))});
     }
@@ -132,8 +133,9 @@ class Selftest {
         return log ? *log : std::string{};
     }
 
-    // A small guest on that CPU measures by its own counter what an exit to its VMM and back takes.
-    void exits_of(std::uint32_t cpu) {
+    // A small guest on that CPU measures by its own counter what an exit to its VMM and back takes; then IPC
+    // is measured in its place.
+    void costs_of(std::uint32_t cpu) {
         const std::string what = format("CPU %u", cpu);
         const auto id = start(
             what, "name=\"selftest\"\nkernel=\"/boot/bench-guest\"\nmemory=64\non_poweroff=\"preserve\"\n" +
@@ -143,14 +145,19 @@ class Selftest {
         const std::string log = log_of(*id);
         const auto cpuid = figure(log, "BENCH guest.cpuid "),
                    call = figure(log, "BENCH guest.hypercall_xen_version ");
-        if (end && *end && cpuid && call)
-            tell({what, Verdict::Works,
-                  format("a guest's CPUID takes %llu ticks (%llu ns), a hypercall %llu", *cpuid,
-                         *cpuid * 1'000'000 / khz_, *call)});
-        else
-            tell({what, Verdict::Failed,
-                  "the guest that measures exits did not end well; `xl dmesg` tells more"});
+        const auto ipc = backend_.ipc_cost(*id);
         (void)backend_.destroy(*id);
+        if (!end || !*end || !cpuid || !call)
+            return tell({what, Verdict::Failed,
+                         "the guest that measures exits did not end well; `xl dmesg` tells more"});
+        if (!ipc || ipc->cpu != cpu)
+            return tell({what, Verdict::Failed,
+                         ipc ? format("its guest was on CPU %u", ipc->cpu) : ipc.error().sentence});
+        tell({what, Verdict::Works,
+              format(
+                  "exits: a guest's CPUID takes %llu ticks (%llu ns), a hypercall %llu; IPC: a call and its "
+                  "answer %llu (%llu ns)",
+                  *cpuid, nanoseconds(*cpuid), *call, ULL{ipc->ticks}, nanoseconds(ipc->ticks))});
     }
 
     static std::optional<ULL> figure(const std::string& log, std::string_view name) {
