@@ -68,8 +68,8 @@ struct BootAcpi {
     uint64_t hpet;                     // physical address of the first event timer block
     uint32_t fadt_flags;
     uint32_t dmar_units, ivrs_units;  // IOMMUs, as the DMAR (Intel) and IVRS (AMD) tables list them
-    uint32_t reserved;
-    uint64_t intel_rcba;  // physical address of an Intel chipset's register block (RCBA), to 9 series
+    uint32_t intel_tco;   // first of the 32 ports of an Intel chipset's TCO timer, ICH6 to 9 series; with it
+    uint64_t intel_rcba;  // the physical address of its register block (RCBA)
 };
 inline constexpr uint64_t kRcbaControlPage =
     0x3000;  // the page of RCBA that holds General Control and Status

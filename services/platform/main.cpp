@@ -111,7 +111,7 @@ int serve(const abi::StartInfo& start) {
     auto hub = ring::Hub::create(env);
     if (!accept || !hub) return say("the manifest grants no 'accept-platform', or memory is too small"), 1;
     GrantedPorts ports{start};
-    TcoWatchdog watchdog{ports, ports.range("tco-ports"), ports.range("pci-ports"), general_control(start)};
+    TcoWatchdog watchdog{ports, ports.range("tco-ports"), general_control(start)};
     start_watchdog(cap::boot_info(start), watchdog);
     PlatformService service{start, env.clock, ports};
     ring::Listener listener{*hub, cap::address(*accept), service, {.max_clients = 16}};

@@ -18,30 +18,12 @@ constexpr uint32_t kHalted = 1 << 11;                           // in control 1
 constexpr uint32_t kTimerMask = 0x3ff;
 constexpr uint32_t kNoReboot = 1 << 5;  // General Control and Status (ICH9 data sheet, 10.1.75)
 
-// PCI 00:1f.0, the LPC bridge: identity, class, and where it put its ACPI I/O space.
-constexpr uint32_t kBridge = 0x8000'0000 | 0x1f << 11;
-constexpr uint32_t kVendorIntel = 0x8086, kClassIsaBridge = 0x0601, kIoSpace = 1, kAcpiEnabled = 1 << 7;
-
 }  // namespace
 
-uint32_t TcoWatchdog::config(uint32_t reg) {
-    ports_.out(pci_.first, 4, kBridge | reg);
-    return ports_.in(static_cast<uint16_t>(pci_.first + 4), 4);
-}
-
-std::string TcoWatchdog::find() {
-    if (!tco_ || !pci_ || !control_) return "no watchdog found: this machine has no TCO timer";
-    const bool intel_bridge = (config(0) & 0xffff) == kVendorIntel && config(8) >> 16 == kClassIsaBridge;
-    const uint32_t base = config(0x40), control = config(0x44);
-    const bool here = (base & kIoSpace) && (control & kAcpiEnabled) && (base & 0xff80) + 0x60 == tco_.first;
-    if (!intel_bridge || !here)
+std::string TcoWatchdog::start(uint64_t reset_ms) {
+    if (!tco_ || !control_)
         return "no watchdog found: the chipset is none whose TCO timer Bulkhead knows (Intel ICH6 to 9 "
                "series)";
-    return {};
-}
-
-std::string TcoWatchdog::start(uint64_t reset_ms) {
-    if (std::string problem = find(); !problem.empty()) return problem;
     *control_ = *control_ & ~kNoReboot;
     if (*control_ & kNoReboot)
         return "the chipset's No-Reboot strap is set: its TCO timer cannot reset this machine";

@@ -17,10 +17,10 @@ class TcoWatchdog {
     static constexpr uint64_t kDefaultMs = 8 * kTwoTicksMs;
     static constexpr unsigned kReloadMs = 1000;
 
-    // `tco`: the 32 ports that would be the timer's; `pci`: the ports of PCI configuration space, by which we
-    // make sure; `control`: General Control and Status in the chipset's memory, nullptr if there is none.
-    TcoWatchdog(IoPorts& ports, PortRange tco, PortRange pci, volatile uint32_t* control)
-        : ports_{ports}, tco_{tco}, pci_{pci}, control_{control} {}
+    // `tco`: the timer's 32 ports; `control`: General Control and Status in the chipset's memory, nullptr if
+    // there is none.
+    TcoWatchdog(IoPorts& ports, PortRange tco, volatile uint32_t* control)
+        : ports_{ports}, tco_{tco}, control_{control} {}
 
     // Empty: it runs, for `reset_ms`, or as near below that as the timer can. Else a sentence that
     // says why not.
@@ -30,11 +30,8 @@ class TcoWatchdog {
     uint64_t reset_ms() const { return ticks_ * kTwoTicksMs; }
 
   private:
-    uint32_t config(uint32_t reg);
-    std::string find();
-
     IoPorts& ports_;
-    const PortRange tco_, pci_;
+    const PortRange tco_;
     volatile uint32_t* const control_;
     uint32_t ticks_ = 0;
     bool running_ = false;

@@ -19,6 +19,9 @@ CSPACE, VSPACE, GUEST_ROOT = 0, 1, 1   # slots of a thread; of a vCPU
 PAGE = 4096
 OPTIONAL = ("acpi-power", "acpi-event", "acpi-smi", "acpi-timer", "acpi-sci", "intel-tco")   # absent where the firmware has none
 DEVICE_BYTES = {"acpi-hpet": PAGE, "intel-tco": PAGE, "framebuffer": 64 << 20}               # that may be mapped, at most
+# Where QEMU's q35 with SeaBIOS has what ACPI and the chipset tell of.
+Q35_PORTS = {"acpi-power": (0x604, 2), "acpi-event": (0x600, 4), "acpi-smi": (0xb2, 1), "acpi-timer": (0x608, 4), "intel-tco": (0x660, 32)}
+Q35_SCI = 9
 UART_PORTS, UART_IRQ = range(0x3f8, 0x400), 4
 
 # --- the manifest ------------------------------------------------------------------------------------------------------
@@ -279,17 +282,15 @@ class Audit:
         kind = grant.text("type")
         if kind == "ports":
             return cap("IoPort", ALL, badge=grant.number("first") | grant.number("count") << 16)
+        if kind in Q35_PORTS:
+            first, count = Q35_PORTS[kind]
+            return cap("IoPort", ALL, badge=first | count << 16)
         return {"isa-irq": lambda: cap("IrqHandler", ALL, badge=grant.number("irq")),
                 # com1, as on a machine whose options say nothing else
                 "serial-ports": lambda: cap("IoPort", ALL, badge=UART_PORTS.start | len(UART_PORTS) << 16),
                 "serial-irq": lambda: cap("IrqHandler", ALL, badge=UART_IRQ),
-                "acpi-power": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 == 2,
                 "acpi-reset": lambda: cap("IoPort", ALL, badge=0xcf9 | 1 << 16),
-                "acpi-event": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 in (4, 8),
-                "acpi-smi": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 == 1,
-                "acpi-timer": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 == 4,
-                "intel-tco": lambda: lambda c: c["type"] == "IoPort" and c["badge"] >> 16 == 32,
-                "acpi-sci": lambda: lambda c: c["type"] == "IrqHandler" and c["badge"] != UART_IRQ,
+                "acpi-sci": lambda: cap("IrqHandler", ALL, badge=Q35_SCI),
                 "log": lambda: cap("Log", "rwc"), "inspect": lambda: cap("Inspect", ALL), "spawn": lambda: cap("Endpoint", "wg", badge=FROM_SPAWNER),
                 "keep-cnode": lambda: cap("CNode", ALL, size=64 << grant.number("bits", 0)),
                 "keep": lambda: None, "bootfs": lambda: None, "free-memory": lambda: None,

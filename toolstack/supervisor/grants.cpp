@@ -16,7 +16,7 @@ namespace rights = abi::rights;
 constexpr uint64_t kPage = abi::kPageSize;
 // Intel's TCO registers follow the PM1 event block at the start of the ACPI I/O space (ICH9 data
 // sheet, 13.9); who gets them makes sure of the chipset first.
-constexpr uint64_t kTcoOffset = 0x60, kTcoPorts = 0x20;
+constexpr uint64_t kTcoPorts = 0x20;
 constexpr uint64_t kGap = uint64_t{1}
                           << abi::kHugePageBits;  // between mapped files: a missing page table is the guard
 
@@ -127,14 +127,13 @@ Outcome give_device(GrantContext& c, std::string_view text, uint64_t base, uint6
     return range->size == 0 ? Outcome{} : name(c, text, CapAddr{}, ObjectType::Frame, bytes, *range);
 }
 
-// The TCO timer's ports, if this is a chipset that may have them there; `mapped`: the page with its No-Reboot
-// bit.
+// The TCO timer's ports, if the chipset has one; `mapped`: the page with its No-Reboot bit.
 Outcome give_tco(GrantContext& c, std::string_view text) {
     const abi::BootAcpi& acpi = c.stock.root.boot.acpi;
-    if (acpi.pm1a_event == 0 || acpi.intel_rcba == 0) return {};
+    if (acpi.intel_tco == 0) return {};
     const auto control = map_device(c, acpi.intel_rcba + abi::kRcbaControlPage, kPage, abi::map::kUncached);
     if (!control) return failed(control.error());
-    return give_ports(c, text, acpi.pm1a_event + kTcoOffset, kTcoPorts, 0, *control);
+    return give_ports(c, text, acpi.intel_tco, kTcoPorts, 0, *control);
 }
 
 // A copy of what boot code found, in memory of the domain.
