@@ -19,6 +19,18 @@
 
 // The kernel is an ELF64 file. Loaders of Multiboot 1 want 32 bits, so this header also says where its bytes go: the file holds
 // the image as it lies in memory, from image_start to file_end (kernel.lds).
+// The sentence at ESI or RSI goes to COM1 (programmed by the firmware or not; nothing else can be done), then nothing more.
+.macro SAY_AND_STOP
+1:  lodsb
+    test %al, %al
+    jz 2f
+    mov $0x3f8, %edx
+    out %al, %dx
+    jmp 1b
+2:  hlt
+    jmp 2b
+.endm
+
 .section .multiboot, "a"
 .balign 8
 mb1_header:
@@ -135,15 +147,7 @@ boot_entry32:
     jmp *%rax
 .code32
 9:  lea PHYS(no_long_mode)(%ebp), %esi
-// A sentence on COM1 (already programmed by firmware or not; nothing else can be done), then nothing more.
-1:  lodsb
-    test %al, %al
-    jz 2f
-    mov $0x3f8, %edx
-    out %al, %dx
-    jmp 1b
-2:  hlt
-    jmp 2b
+    SAY_AND_STOP
 
 // The firmware stays in charge until leave_firmware() returns: its GDT, IDT and identity mappings are in force, only the image at
 // -2 GiB is added to a copy of its level-4 table. UEFI 2.10, 2.3.4: boot services want 128 KiB of stack.
@@ -188,14 +192,7 @@ boot_entry_efi64:
     push %rax
     lretq
 9:  lea five_levels(%rip), %rsi
-1:  lodsb
-    test %al, %al
-    jz 2f
-    mov $0x3f8, %edx
-    out %al, %dx
-    jmp 1b
-2:  hlt
-    jmp 2b
+    SAY_AND_STOP
 
 // The ELF entry. mboot.c32 enters here as well, in protected mode: 0x41 is INC ECX there, and only a prefix in long mode.
 .code64
