@@ -135,9 +135,12 @@ def stricter_manifest(_):
 def views(m):
     total = re.search(r"^(\d+) capabilities$", m.ok("caps", 120), re.M)
     table = m.ok("caps console")
-    assert re.search(r"^console +2 +\d+ IoPort +rwxgcd +0x803f8 ", table, re.M), table
+    assert re.search(r"^console +2 +\d+ IoPort +rwxgcd +ports 0x3f8-3ff ", table, re.M), table
     assert set(re.findall(r"^(\S+) +\d+ ", table, re.M)) - {table.splitlines()[-1].split()[0]} == {"console"}, table
-    assert int(total[1]) > len(table.splitlines()) > 50
+    runs = [int(n) for n in re.findall(r" x (\d+)$", table, re.M)]
+    count = int(re.search(r"^(\d+) capabilities$", table, re.M)[1])
+    assert max(runs) > 20 and len(table.splitlines()) - 2 + sum(runs) - len(runs) == count == len(json.loads(m.ok("caps console --json")))
+    assert int(total[1]) > count > 50
     left = json.loads(m.ok("caps left --json"))
     assert {c["name"] for c in left} == {"left"} and {"Vcpu", "Thread", "Frame", "Untyped"} <= {c["type"] for c in left}
     assert {c["name"] for c in json.loads(m.ok("caps supervisor --json"))} == {"supervisor"}

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "toolstack/dom0/shell/capability_view.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
+#include "abi/types.hpp"
 #include "toolstack/xl/text.hpp"
 
 namespace bulkhead::shell {
@@ -32,19 +36,43 @@ std::string id_text(std::uint64_t id) {
     return id == 0 ? "-" : xl::format("%llu", static_cast<ULL>(id));
 }
 
+// What a badge means: an IoPort's is its range (abi/syscall.hpp, frame_mint).
+std::string badge_text(const xl::CapabilityInfo& cap) {
+    if (cap.badge == 0) return "-";
+    const ULL low = cap.badge & 0xffff, count = cap.badge >> 16;
+    if (std::string_view{cap.type} == "IoPort") return xl::format("ports 0x%llx-%llx", low, low + count - 1);
+    return xl::format("0x%llx", static_cast<ULL>(cap.badge));
+}
+
+// Of a run, which is one row of the table: the next slot's capability is of the next object, and otherwise
+// alike.
+bool continues(const xl::CapabilityInfo& a, const xl::CapabilityInfo& b) {
+    const auto alike = [](const xl::CapabilityInfo& c) {
+        return std::tuple{c.domain, std::string_view{c.type}, std::string_view{c.rights}, c.badge, c.parent,
+                          c.size};
+    };
+    const std::uint64_t step = std::max<std::uint64_t>(a.size / abi::kPageSize, 1);
+    return alike(a) == alike(b) && b.slot == a.slot + 1 && a.object != 0 && b.object == a.object + step;
+}
+
 }  // namespace
 
 void capability_table(const xl::CapabilityList& list, const Sink& out) {
     out(xl::format("%-20s %5s %8s %-13s %-6s %18s %16s %16s %9s\n", "Domain", "ID", "Slot", "Type", "Rights",
                    "Badge", "Object", "Parent", "Size"));
-    for (const auto& cap : list.capabilities) {
-        const std::string badge = cap.badge == 0 ? "-" : xl::format("0x%llx", static_cast<ULL>(cap.badge));
-        out(xl::printable(xl::format(
-            "%-20s %5u %8llu %-13s %-6s %18s %16s %16s %9s\n", name_of(list, cap.domain).c_str(), cap.domain,
-            static_cast<ULL>(cap.slot), cap.type, cap.rights, badge.c_str(), id_text(cap.object).c_str(),
-            id_text(cap.parent).c_str(), size_text(cap.size).c_str())));
+    const auto& all = list.capabilities;
+    for (std::size_t first = 0, next = 0; first < all.size(); first = next) {
+        while (++next < all.size() && continues(all[next - 1], all[next])) {
+        }
+        const auto& cap = all[first];
+        const std::string times = next - first == 1 ? "" : xl::format(" x %zu", next - first);
+        out(xl::printable(
+            xl::format("%-20s %5u %8llu %-13s %-6s %18s %16s %16s %9s%s\n", name_of(list, cap.domain).c_str(),
+                       cap.domain, static_cast<ULL>(cap.slot), cap.type, cap.rights, badge_text(cap).c_str(),
+                       id_text(cap.object).c_str(), id_text(cap.parent).c_str(), size_text(cap.size).c_str(),
+                       times.c_str())));
     }
-    out(xl::format("%zu capabilities%s\n", list.capabilities.size(),
+    out(xl::format("%zu capabilities%s\n", all.size(),
                    list.changed ? "; some changed while they were listed" : ""));
 }
 
