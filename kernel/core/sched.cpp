@@ -68,7 +68,7 @@ void consider(Cpu& cpu, unsigned priority) {
 void throttle(Cpu& cpu, SchedContext& s) {
     s.throttled = 1;
     ring_remove(s);
-    cpu.need_schedule = 1;
+    poke(cpu);  // perhaps another CPU's: see sched_move
     if (!s.replenish.armed()) {
         s.replenish.kind = TimerKind::SchedContext;
         cpu.timers.insert(s.replenish, s.period_start + s.period);
@@ -227,6 +227,7 @@ void sched_move(SchedContext& s, uint32_t to, uint8_t priority) {
     if (cpu.charged == &s) {
         charge(cpu, arch::now());
         cpu.charged = nullptr;
+        poke(cpu);  // whoever runs there, called on this time, runs on its own from now on
     }
     ring_remove(s);
     TimerHeap::remove(s.replenish);
@@ -248,7 +249,10 @@ bool sched_destroy_step(SchedContext& s) {
     ring_remove(s);
     TimerHeap::remove(s.replenish);
     for (uint32_t i = 0; i < sys.cpus; ++i) {
-        if (sys.cpu[i]->charged == &s) sys.cpu[i]->charged = nullptr;
+        Cpu& cpu = *sys.cpu[i];
+        if (cpu.charged != &s) continue;
+        cpu.charged = nullptr;
+        poke(cpu);
     }
     return true;
 }

@@ -130,6 +130,42 @@ TEST_CASE("Paused contexts do not run, wherever they are") {
     CHECK(m.cpu[0].current == &a);
 }
 
+// A server that was called runs on the time of its caller. When that time is taken away from another CPU,
+// used up or not, the server's CPU must hear of it, and of everything that happens there later.
+TEST_CASE("A context that another CPU moves while it pays for a call leaves that CPU reachable") {
+    for (const bool used_up : {false, true}) {
+        Sleeper s;
+        Machine& m = s.m;
+        core::Thread& server = m.make_thread(1, 30);
+        core::Thread& client = m.make_thread(1, 20);
+        core::Thread& better = m.make_thread(1, 40);
+        const uint64_t e = m.make(ObjectType::Endpoint), reply = m.make(ObjectType::Reply);
+        const uint64_t budget = abi::sched_budget(1000, 10000);
+        REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(client), 1, 20, 256, budget)
+                    .status == Status::Ok);
+        m.start(server);
+        REQUIRE(m.resched(1) == &server);
+        (void)m.call(server, Call::IpcRecv, e, 0, 0, 0, 0, 0, reply);
+        m.start(client);
+        REQUIRE(m.resched(1) == &client);
+        (void)m.call(client, Call::IpcCall, e, 0);
+        REQUIRE(m.cpu[1].current == &server);
+        REQUIRE(m.cpu[1].charged == client.sched);
+
+        if (used_up) fake::state.clock += core::us_to_ticks(2000);  // the timer there is a little late
+        unsigned sent = fake::state.resched[1];
+        REQUIRE(m.call(Call::SchedConfigure, abi::root::kSchedControl, m.sched_of(client), 0, 20, 256, budget)
+                    .status == Status::Ok);
+        CHECK(fake::state.resched[1] > sent);
+        CHECK(m.resched(1) == &server);
+        CHECK(m.cpu[1].charged == server.sched);
+        sent = fake::state.resched[1];
+        m.start(better);
+        CHECK(fake::state.resched[1] > sent);
+        CHECK(m.resched(1) == &better);
+    }
+}
+
 TEST_CASE("SchedConfigure refuses what makes no sense, and what its capability forbids") {
     Machine m;
     const uint64_t s = m.make(ObjectType::SchedContext), limited = m.free_slot();
