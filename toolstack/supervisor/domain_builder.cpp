@@ -343,8 +343,8 @@ BuildResult build_domain(Stock& stock, Domain& domain, uint32_t index, const Spa
 void take_down(Stock& stock, Domain& domain) {
     for (const CapAddr chunk : domain.chunks) cap::drop(cap::sys::cap_revoke(chunk));
     // A dom0 that died while it took a domain's memory back leaves us without the chunk, and with these: its
-    // revoke begins with our copy. They hold every thread of the domain. Revoked first, because the domain has
-    // a copy of its CSpace in its CSpace.
+    // revoke begins with our copy. They hold every thread of the domain. Revoked first, because the domain
+    // has a copy of its CSpace in its CSpace.
     for (uint32_t* slot : {&domain.keeper_slot, &domain.cspace_slot, &domain.runtime_slot}) {
         if (*slot == 0) continue;
         const CapAddr address{0, std::exchange(*slot, 0)};
