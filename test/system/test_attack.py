@@ -34,5 +34,5 @@ def other_cpu(_):
 def dishonest_dom0(_):
     programs = {f"stubdom/{name}": BUILD / "test/attack" / name for name in ("dishonest_dom0", "pattern_vmm")}
     with TestMachine.create("dishonest", manifest="test/attack/dishonest.dtb", bootfs=programs, auto=False, cpus=1, memory=512, icount=True) as m:
-        verdict = m.expect(r"DISHONEST ok (.*)|FAILED (.*)|supervisor: dom0 .*", 120)
+        verdict = m.expect(r"DISHONEST ok (.*victim_bytes=\d+)|FAILED (.*)|supervisor: dom0 .*", 120)
         assert verdict[1], verdict[0]
