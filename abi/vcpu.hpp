@@ -101,7 +101,7 @@ struct VcpuState {
     uint64_t want;   // groups to save at every exit besides kControl
     uint64_t valid;  // groups that were saved at this exit
 
-    // -- kControl
+    // -- kControl; pat is not saved, because a guest's access to it exits
     uint64_t cr0, cr2, cr3, cr4, efer, pat;
     // -- kSegments
     SegmentState es, cs, ss, ds, fs, gs, ldtr, tr;

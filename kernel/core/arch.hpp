@@ -46,9 +46,9 @@ void dispatch_declined(Cpu&);  // the same, when a fast path on live registers h
 void handle_exception(Cpu&);   // vector, error, address in cpu.current's UserContext: becomes a fault message
 void handle_timer(Cpu&, uint64_t now);             // deadlines, budgets, quantum
 void handle_device_interrupt(Cpu&, uint32_t gsi);  // masked already if level; signals the bound notification
-void handle_resched(Cpu&);           // another CPU made something ready here, or stops something here
-void handle_vcpu_exit(Cpu&, Vcpu&);  // the guest exited for its VMM; state page written by arch
-bool log_wants(abi::LogLevel);       // is a line of the kernel's with this level logged?
+void handle_resched(Cpu&);  // another CPU made something ready here, or stops something here
+void handle_vcpu_exit(Cpu&, Vcpu&, abi::ExitReason);  // for its VMM; state page written by arch
+bool log_wants(abi::LogLevel);                        // is a line of the kernel's with this level logged?
 bool log_panic(const char* text,
                size_t bytes);  // appends to the kernel log without the lock, for the panic path
 }  // namespace core

@@ -92,6 +92,16 @@ void copy_message(const UserContext& from, UserContext& to) {
     to.rax = 0;
 }
 
+bool fast_run(Thread& t) {
+    Vcpu* v = fast_vcpu_run(t, t.user.rdi, t.user.rsi);
+    if (v == nullptr || (__atomic_load_n(&v->page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0)
+        return false;
+    uint64_t field = 0;
+    if (arch::vcpu_prepare(v->area(), *v->page, &field) != Status::Ok) return false;
+    begin_run(t, *v);
+    return true;
+}
+
 // The fast paths on registers in memory. False: nothing was done.
 bool handle_fast(Cpu& cpu, Thread& t, uint64_t number) {
     UserContext& u = t.user;
@@ -118,7 +128,7 @@ bool handle_fast(Cpu& cpu, Thread& t, uint64_t number) {
                 return true;
             }
             return false;
-        case static_cast<uint64_t>(Call::VcpuRun): return fast_vcpu_run(t);
+        case static_cast<uint64_t>(Call::VcpuRun): return fast_run(t);
         default: break;
     }
     if (to == nullptr) return false;

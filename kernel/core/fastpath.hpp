@@ -149,4 +149,16 @@ struct Called {
     return bits;
 }
 
+// A VMM goes on with its guest, without a deadline. Returned: the vCPU, which may run if its state page
+// agrees (arch::vcpu_prepare); begin_run() is the commit.
+[[gnu::always_inline]] inline Vcpu* fast_vcpu_run(const Thread& t, uint64_t vcpu, uint64_t deadline) {
+    const Slot* slot = lookup_near(t, vcpu, ObjectType::Vcpu, rights::kControl);
+    if (slot == nullptr || deadline != abi::kDeadlineNever) return nullptr;
+    Vcpu& v = *slot->as<Vcpu>();
+    if (v.thread != nullptr || v.parts != (Vcpu::kPage | Vcpu::kRoot) ||
+        (v.bound != nullptr && v.bound->bits != 0))
+        return nullptr;
+    return &v;
+}
+
 }  // namespace bulkhead::core

@@ -193,7 +193,6 @@ void fault_raise(Cpu& cpu, Thread& t);
 
 // ---- the usual case (others: fastpath.hpp); false: nothing was done
 bool fast_fault_reply(Cpu& cpu, Thread& t);  // fault.cpp
-bool fast_vcpu_run(Thread& t);               // vcpu.cpp
 
 // ---- notifications (notification.cpp)
 void signal(Notification& n, uint64_t badge);
@@ -205,6 +204,19 @@ uint64_t take_bits(Notification& n);
 void vcpu_slot_cleared(Vcpu& v, uint32_t index);
 void vcpu_abort(Vcpu& v, Status status);  // ends the run, if any; the thread is stopped first
 void vcpu_destroy(Vcpu& v);
+inline void begin_run(Thread& t, Vcpu& v) {
+    v.thread = &t;
+    t.guest = &v;
+}
+// The caller gives the thread its results.
+inline void end_run(Thread& t, Vcpu& v) {
+    if (t.timed != 0) [[unlikely]] {
+        disarm_timer(t);
+        t.guest_timeout = 0;
+    }
+    t.guest = nullptr;
+    v.thread = nullptr;
+}
 bool guest_must_leave(const Thread& t);
 void guest_leave(Thread& t);  // Notified or Timeout
 

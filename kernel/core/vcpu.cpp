@@ -2,6 +2,7 @@
 // vcpu_run: the thread stays Ready and runs the guest instead of its own code until the guest exits for its
 // VMM, the bound notification is signalled, the deadline passes, or something that the vCPU needs is taken
 // away.
+#include "kernel/core/fastpath.hpp"
 #include "kernel/core/kernel.hpp"
 
 namespace bulkhead::core {
@@ -11,12 +12,9 @@ namespace {
 using abi::ExitReason;
 using abi::VcpuSlot;
 
-void end_run(Vcpu& v, Status status, uint64_t result) {
+void finish_run(Vcpu& v, Status status, uint64_t result) {
     Thread& t = *v.thread;
-    disarm_timer(t);
-    t.guest = nullptr;
-    t.guest_timeout = 0;
-    v.thread = nullptr;
+    end_run(t, v);
     t.user.rax = static_cast<uint64_t>(status);
     t.user.rdx = result;
 }
@@ -41,9 +39,9 @@ void guest_leave(Thread& t) {
     const bool notified = v.bound != nullptr && v.bound->bits != 0;
     arch::vcpu_leave(v.area(), *v.page, notified ? ExitReason::Notified : ExitReason::Timeout);
     if (notified) {
-        end_run(v, Status::Notified, take_bits(*v.bound));
+        finish_run(v, Status::Notified, take_bits(*v.bound));
     } else {
-        end_run(v, Status::Timeout, static_cast<uint64_t>(ExitReason::Timeout));
+        finish_run(v, Status::Timeout, static_cast<uint64_t>(ExitReason::Timeout));
     }
 }
 
@@ -52,7 +50,7 @@ void vcpu_abort(Vcpu& v, Status status) {
     Thread& t = *v.thread;
     stop_running(t);
     if (v.page != nullptr) arch::vcpu_leave(v.area(), *v.page, ExitReason::None);
-    end_run(v, status, 0);
+    finish_run(v, status, 0);
     if (t.state == ThreadState::Ready) make_ready(t);
 }
 
@@ -66,10 +64,12 @@ void vcpu_slot_cleared(Vcpu& v, uint32_t index) {
         case VcpuSlot::StatePage:
             vcpu_abort(v, Status::NotReady);
             v.page = nullptr;
+            v.parts &= ~Vcpu::kPage;
             break;
         case VcpuSlot::GuestRoot:
             vcpu_abort(v, Status::NotReady);
             v.guest_root = nullptr;
+            v.parts &= ~Vcpu::kRoot;
             break;
         case VcpuSlot::BoundNotification:
             if (v.bound != nullptr) v.bound->bound_vcpu = nullptr;
@@ -78,30 +78,10 @@ void vcpu_slot_cleared(Vcpu& v, uint32_t index) {
     }
 }
 
-void handle_vcpu_exit(Cpu& cpu, Vcpu& v) {
+void handle_vcpu_exit(Cpu& cpu, Vcpu& v, ExitReason reason) {
     sys.here = &cpu;
-    end_run(v, Status::Ok, static_cast<uint64_t>(v.page->reason));
+    finish_run(v, Status::Ok, static_cast<uint64_t>(reason));
     if (cpu.need_schedule != 0) schedule(cpu);
-}
-
-// The usual case: a VMM goes on with its guest, with no deadline.
-bool fast_vcpu_run(Thread& t) {
-    UserContext& u = t.user;
-    const Slot* slot = lookup_fast(t, u.rdi, ObjectType::Vcpu, rights::kControl);
-    if (slot == nullptr || u.rsi != abi::kDeadlineNever) return false;
-    Vcpu& v = *slot->as<Vcpu>();
-    if (v.thread != nullptr || v.page == nullptr || v.guest_root == nullptr ||
-        (v.bound != nullptr && v.bound->bits != 0))
-        return false;
-    if ((__atomic_load_n(&v.page->flags, __ATOMIC_RELAXED) & abi::VcpuState::kSyncOnly) != 0) return false;
-    if (const Status status = arch::vcpu_prepare(v.area(), *v.page, &u.rdx); status != Status::Ok) {
-        u.rax = static_cast<uint64_t>(status);
-        return true;
-    }
-    t.guest_timeout = 0;
-    v.thread = &t;
-    t.guest = &v;
-    return true;
 }
 
 Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
@@ -132,10 +112,8 @@ Status sys_vcpu_run(Cpu&, Thread& t, UserContext& u) {
         u.rdx = static_cast<uint64_t>(ExitReason::Synced);
         return Status::Ok;
     }
-    t.guest_timeout = 0;
     arm_timer(t, deadline);
-    v.thread = &t;
-    t.guest = &v;
+    begin_run(t, v);
     return kBlocked;  // RAX is written when the run ends
 }
 
@@ -166,8 +144,12 @@ void take_content(Vcpu& v, VcpuSlot which, const Slot& s) {
     switch (which) {
         case VcpuSlot::StatePage:
             v.page = static_cast<abi::VcpuState*>(arch::phys_to_virt(PhysAddr{s.object}));
+            v.parts |= Vcpu::kPage;
             break;
-        case VcpuSlot::GuestRoot: v.guest_root = s.as<PageTable>(); break;
+        case VcpuSlot::GuestRoot:
+            v.guest_root = s.as<PageTable>();
+            v.parts |= Vcpu::kRoot;
+            break;
         case VcpuSlot::BoundNotification:
             v.bound = s.as<Notification>();
             v.bound->bound_vcpu = &v;

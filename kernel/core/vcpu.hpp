@@ -19,9 +19,12 @@ struct alignas(4096) Vcpu {
     abi::VcpuState* page;   // kernel's view of the state page, nullptr: none
     PageTable* guest_root;  // nullptr: none
     Notification* bound;
-    uint64_t arch_word[4];  // arch's business; zero in a new one
+    uint32_t parts;         // kPage, kRoot: the pointers that are there, for one comparison
+    uint64_t arch_word[3];  // arch's business; zero in a new one
     alignas(64) Slot tomb;
     Slot slot[abi::kVcpuSlots];
+
+    static constexpr uint32_t kPage = 1, kRoot = 2;
 
     void* area() { return reinterpret_cast<char*>(this) + 4096; }  // arch::vcpu_bytes() long
 };

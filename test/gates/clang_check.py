@@ -17,7 +17,7 @@ import sys
 CLANG = {".c": "clang-19", ".cpp": "clang++-19"}
 # What only g++ knows. Everything else of a command, warnings among it, is given to clang as it is.
 ONLY_GCC = ("-maccumulate-outgoing-args", "-mindirect-branch=", "-mindirect-branch-register", "-fno-tree-",
-            "-flto", "-fno-fat-lto-objects", "-ffixed-", "-fcall-used-", "-fdiagnostics-color", "-fsanitize", "-O",
+            "-flto", "-fno-fat-lto-objects", "-ffixed-", "-fcall-used-", "-mpreferred-stack-boundary=", "-fdiagnostics-color", "-fsanitize", "-O",
             "-mgeneral-regs-only")  # clang takes it to forbid even the mention of `long double` in a header
 # std::stable_sort of libstdc++ 12 calls what C++17 deprecates.
 MORE = ["-fsyntax-only", "-Wno-unused-command-line-argument", "-Wno-deprecated-declarations"]

@@ -100,8 +100,7 @@ inline uint32_t xgetbv_low() {
     return low;
 }
 inline void xsetbv(uint64_t v) {
-    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(v)), "d"(static_cast<uint32_t>(v >> 32))
-                 : "memory");
+    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(v)), "d"(0) : "memory");
 }
 
 namespace msr {

@@ -50,12 +50,12 @@ syscall_entry:
     je syscall_call
     cmp $SYSCALL_REPLY_RECV, %rax
     je syscall_reply_recv
+    cmp $SYSCALL_VCPU_RUN, %rax
+    je syscall_vcpu_run
     cmp $SYSCALL_SIGNAL, %rax
     je syscall_signal
     cmp $SYSCALL_WAIT, %rax
     je syscall_wait
-    cmp $SYSCALL_VCPU_RUN, %rax
-    je syscall_other
     cmp $SYSCALL_NULL, %rax
     je syscall_null
     cmp $SYSCALL_END, %rax
@@ -190,21 +190,66 @@ syscall_signal:
 syscall_wait:
     STAYING_CALL fast_wait, SYSCALL_WAIT, %rdx
 
+// A guest runs until it exits, and all that happens meanwhile must find the thread's registers in memory. Entered from C++
+// (svm/fast_guest.cpp), left by leave_vcpu_run or, after more than that, by exit_user.
+.balign 16
+syscall_vcpu_run:
+    SAVE_KEPT %rsp
+    SAVE_ARGUMENTS %rsp
+    mov %rdi, UC_RDI(%rsp)
+    mov %gs:CL_UPCALL_RSP, %rcx
+    mov %rcx, UC_RSP(%rsp)
+    mov %rsp, %rcx
+    mov %gs:CL_STACK, %rsp
+    LOCK_KERNEL 2f
+    call fast_vcpu_run
+    mov %gs:CL_LOADED, %rax
+    mov $SYSCALL_VCPU_RUN, %rcx
+    jmp syscall_stored
+2:  mov %gs:CL_LOADED, %rax
+    mov $SYSCALL_VCPU_RUN, %rcx
+    jmp syscall_stored_must_wait
+
+// void leave_vcpu_run(context, reason): Status::Ok. No check for the canonical hole, see 1: above.
+.balign 16
+.global leave_vcpu_run
+leave_vcpu_run:
+    mov %rsi, %rdx
+    mov UC_RBX(%rdi), %rbx
+    mov UC_RBP(%rdi), %rbp
+    mov UC_RSI(%rdi), %rsi
+    mov UC_R8(%rdi), %r8
+    mov UC_R9(%rdi), %r9
+    mov UC_R10(%rdi), %r10
+    mov UC_R12(%rdi), %r12
+    mov UC_R13(%rdi), %r13
+    mov UC_R14(%rdi), %r14
+    mov UC_R15(%rdi), %r15
+    mov UC_RIP(%rdi), %rcx
+    mov UC_RFLAGS(%rdi), %r11
+    mov UC_RSP(%rdi), %rsp
+    mov UC_RDI(%rdi), %rdi
+    xor %eax, %eax
+    swapgs
+    sysretq
+
 // RCX: the call's number; all but RAX and the message is stored.
 syscall_general:
     mov %gs:CL_LOADED, %rax
-    mov %rcx, UC_RAX(%rax)
     SAVE_ARGUMENTS %rax
     mov %rdi, UC_RDI(%rax)
+syscall_stored:
+    mov %rcx, UC_RAX(%rax)
     mov %gs:CL_SELF, %rdi
     xor %ebp, %ebp
     call syscall_declined
     jmp exit_user
 syscall_must_wait:                      // the same, without the lock
     mov %gs:CL_LOADED, %rax
-    mov %rcx, UC_RAX(%rax)
     SAVE_ARGUMENTS %rax
     mov %rdi, UC_RDI(%rax)
+syscall_stored_must_wait:
+    mov %rcx, UC_RAX(%rax)
     mov %gs:CL_SELF, %rdi
     xor %ebp, %ebp
     call syscall_from_user

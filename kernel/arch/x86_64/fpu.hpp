@@ -7,13 +7,12 @@
 
 namespace bulkhead::arch {
 
-// XCR0 is below 2^32, so EDX is 0. The fast paths of entry.S do the same.
+// All that XCR0 enables, which is below 2^32. The fast paths of entry.S do the same.
 inline void fpu_save(void* area) {
-    const uint32_t mask = static_cast<uint32_t>(features.xcr0);
-    asm volatile("xsaveopt64 (%0)" ::"r"(area), "a"(mask), "d"(0) : "memory");
+    asm volatile("xsaveopt64 %0" : "+m"(*static_cast<char*>(area)) : "a"(-1), "d"(0) : "memory");
 }
 inline void fpu_load(const void* area) {
-    asm volatile("xrstor64 (%0)" ::"r"(area), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory");
+    asm volatile("xrstor64 %0" ::"m"(*static_cast<const char*>(area)), "a"(-1), "d"(0) : "memory");
 }
 
 }  // namespace bulkhead::arch

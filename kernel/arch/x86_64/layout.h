@@ -56,7 +56,8 @@
 #define CL_SCRATCH 16
 #define CL_STACK 24
 #define CL_UPCALL_FRAME 32  // pointer to the frame
-#define CL_UPCALL_RIP 576   // words of the frame
+#define CL_HOST_VMCB 40
+#define CL_UPCALL_RIP 576  // words of the frame
 #define CL_UPCALL_RSP 600
 
 // System-call numbers that are the kernel's: [SYSCALL_FIRST, SYSCALL_END) as signed 64-bit numbers

@@ -37,6 +37,7 @@ SAME(CL_LOADED, CpuLocal, loaded);
 SAME(CL_SCRATCH, CpuLocal, scratch);
 SAME(CL_STACK, CpuLocal, stack);
 SAME(CL_UPCALL_FRAME, CpuLocal, upcall_frame);
+SAME(CL_HOST_VMCB, CpuLocal, host_vmcb);
 SAME(TH_UPCALL, core::Thread, upcall);
 static_assert(TH_FPU == sizeof(core::Thread));
 static_assert(CL_UPCALL_RIP == offsetof(CpuLocal, frame));

@@ -27,7 +27,8 @@ struct CpuLocal {
     uint64_t scratch;           // the user's RAX between entry and its saving
     uint64_t stack;             // top for C++ code
     UpcallFrame* upcall_frame;  // &frame
-    uint64_t spare[3];
+    uint64_t host_vmcb;         // physical: for the host's part of VMSAVE's state
+    uint64_t spare[2];
     uint64_t frame_room[64];  // stack for a fault of the upcall's IRETQ
     UpcallFrame frame;        // of the upcall path; RSP: the user's, from every `syscall`
 

@@ -8,6 +8,7 @@
 
 #include "kernel/arch/x86_64/cpu.hpp"
 #include "kernel/arch/x86_64/svm/bitmaps.hpp"
+#include "kernel/arch/x86_64/svm/exits.hpp"
 
 using namespace bulkhead;
 using namespace bulkhead::arch;
@@ -23,7 +24,7 @@ const Limits kLimits{efer::kSce | efer::kLme | efer::kNxe,
                      7,
                      (uint64_t{1} << 48) - 1,
                      0xf3,
-                     true,
+                     ~uint64_t{0},
                      true,
                      true};
 
@@ -218,6 +219,52 @@ TEST_CASE("state page: only dirty groups are loaded, and their clean bits cleare
     REQUIRE(f.area->vmcb.clean == clean::kAll);
 }
 
+TEST_CASE("state page: a VMM that changed only registers is served without looking at the rest") {
+    Fixture f;
+    REQUIRE_FALSE(load_plain(*f.area, *f.page));  // everything is dirty
+    REQUIRE(f.load() == Status::Ok);
+    f.area->vmcb.clean = clean::kAll;
+    f.page->rip = 0x1000;
+    f.page->gpr[0] = 1;
+    f.page->gpr[4] = 2;
+    f.page->rflags = ~uint64_t{0};
+    f.page->interrupt_shadow = ~0u;
+    f.page->cr3 = 0x7000;  // not marked: not loaded
+    REQUIRE(load_plain(*f.area, *f.page));
+    const Vmcb& v = f.area->vmcb;
+    REQUIRE((v.rip == 0x1000 && v.rax == 1 && v.rsp == 2));
+    REQUIRE(v.rflags == (0x3f7fd7 | 2));
+    REQUIRE(v.interrupt_shadow == 1);
+    REQUIRE(v.cr3 == 0);
+    REQUIRE(v.clean == clean::kAll);
+
+    const auto not_plain = [&] {
+        const Vmcb before = f.area->vmcb;
+        REQUIRE_FALSE(load_plain(*f.area, *f.page));
+        REQUIRE(std::memcmp(&before, &f.area->vmcb, sizeof before) == 0);
+        REQUIRE(f.load() == Status::Ok);
+        REQUIRE(load_plain(*f.area, *f.page));
+    };
+    f.page->dirty = VcpuState::kControl;
+    not_plain();
+    f.page->inject = 0x80000021;
+    not_plain();
+    f.page->tsc_offset = 5;
+    not_plain();
+    f.page->want_window = 1;
+    not_plain();
+    f.page->flags = VcpuState::kPauseExits;
+    not_plain();
+    f.area->guest.key = 7;
+    f.page->flags = VcpuState::kPauseExits | VcpuState::kFlushTlb;
+    not_plain();
+    REQUIRE((f.area->guest.flush == 1 && f.area->guest.key == 0));
+    f.page->flags = VcpuState::kPauseExits | VcpuState::kSyncOnly;  // stays until the kernel has done it
+    REQUIRE_FALSE(load_plain(*f.area, *f.page));
+    REQUIRE(f.load() == Status::Ok);
+    REQUIRE_FALSE(load_plain(*f.area, *f.page));
+}
+
 TEST_CASE("state page: what is saved can be loaded again") {
     Fixture f;
     f.page->gs = {8, 0xc93, 0xfffff, 0xffff888000000000};
@@ -277,6 +324,18 @@ TEST_CASE("state page: exits are told in the VMM's terms") {
     v.exit_info1 = 1;
     save_exit(*f.area, *f.page, kLimits);
     REQUIRE(f.page->reason == ExitReason::MsrWrite);
+    v.exit_info1 = 0;
+    v.next_rip = 0x4321;
+    REQUIRE(save_exit(*f.area, *f.page, kLimits) == ExitReason::MsrRead);
+    REQUIRE(f.page->next_rip == 0x4321);
+    Limits no_nrips = kLimits;
+    no_nrips.next_rip = 0;
+    v.exit_code = exit::kCpuid;
+    REQUIRE(save_exit(*f.area, *f.page, no_nrips) == ExitReason::Cpuid);
+    REQUIRE(f.page->next_rip == 0);
+    for (const uint32_t code :
+         {exit::kIntr, exit::kNmi, exit::kVintr, exit::kException + 1, exit::kDr0Read, exit::kIo, exit::kMsr})
+        REQUIRE_FALSE(kExits[code].plain);  // they need more than the table
     v.exit_code = exit::kException + 17;
     save_exit(*f.area, *f.page, kLimits);
     REQUIRE(f.page->reason == ExitReason::Exception);

@@ -379,8 +379,7 @@ TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it ne
     (void)run();
     REQUIRE(t.guest == &vcpu);
     CHECK(t.running_on() == &m.cpu[0]);
-    vcpu.page->reason = abi::ExitReason::Cpuid;
-    core::handle_vcpu_exit(m.cpu[0], vcpu);
+    core::handle_vcpu_exit(m.cpu[0], vcpu, abi::ExitReason::Cpuid);
     CHECK(t.guest == nullptr);
     CHECK(p.status(t) == Status::Ok);
     CHECK(t.user.rdx == static_cast<uint64_t>(abi::ExitReason::Cpuid));

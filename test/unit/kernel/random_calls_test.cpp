@@ -232,7 +232,7 @@ void Chaos::step() {
     } else if (t->guest != nullptr) {
         touch_memory(*t);
         t->guest->page->reason = abi::ExitReason::Cpuid;
-        if (what < 12) core::handle_vcpu_exit(cpu, *t->guest);
+        if (what < 12) core::handle_vcpu_exit(cpu, *t->guest, abi::ExitReason::Hlt);
     } else if (what == 3 && below(4) == 0) {
         t->user.vector = below(2) != 0 ? 14 : 6;
         core::handle_exception(cpu);

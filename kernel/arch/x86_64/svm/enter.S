@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [[noreturn]] svm_enter(vmcb_physical, uint64_t gpr[16] of the state page, host_vmcb_physical): ends in svm_exited() on a fresh
+// [[noreturn]] svm_enter(vmcb_physical, uint64_t gpr[16] of the state page): ends in svm_exited() on a fresh
 // stack, as everything that a thread's user registers are not needed for.
 // With GIF clear, so that what arrives after the last check is taken right after VMRUN (APM 15.17). Interrupts are enabled under
 // GIF = 0: with V_INTR_MASKING the host's IF at VMRUN decides whether physical interrupts end the guest's run (15.21.1).
@@ -10,8 +10,8 @@
 .global svm_enter
 svm_enter:
     push %rsi
-    push %rdx
-    mov %rdx, %rax
+    mov %gs:CL_HOST_VMCB, %rax
+    push %rax                    // GS is the guest's when it is needed again
     vmsave                       // host FS, GS, TR, LDTR, KernelGSBase, STAR..., SYSENTER
     mov %rdi, %rax
     vmload

@@ -19,11 +19,11 @@ struct Guest {
     uint64_t dr[4];
     uint64_t xcr0, tsc_aux;
     AsidHeld asid;
-    uint32_t last_cpu;    // 1 + number; 0: never ran
-    uint32_t debug_live;  // DR0-3 are in the CPU: not intercepted
-    uint32_t flush;       // the VMM asked for a flush, or the nested root changed
-    uint32_t changed;     // flush or TSC_AUX: what run() may otherwise take as it was
-    uint64_t want;        // groups to save at exits
+    uint64_t key;        // as prepare() left it; 0: something is to be prepared (flush, TSC_AUX, DR0-3)
+    uint64_t controls;   // control_word() of the state page that the VMCB stands for
+    uint32_t last_cpu;   // 1 + number; 0: never ran
+    uint8_t debug_live;  // DR0-3 are in the CPU: not intercepted
+    uint32_t flush;      // the VMM asked for a flush, or the nested root changed
     alignas(64) uint8_t fpu[];
 };
 
@@ -37,7 +37,8 @@ static_assert(offsetof(Area, guest) == 4096);
 struct Limits {
     uint64_t efer, cr4, xcr0, cr3;  // bits that may be set
     uint64_t pat_types;             // bit n: type n is allowed
-    bool nrips, decode_assists, pause_filter;
+    uint64_t next_rip;              // all ones: the CPU tells it, 0: it does not
+    bool decode_assists, pause_filter;
 };
 extern Limits machine_limits;
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/arch/x86_64/svm/state_page.hpp"
 
-#include <initializer_list>
-
 #include "kernel/arch/x86_64/cpu.hpp"
 
 namespace bulkhead::arch::svm {
@@ -24,17 +22,6 @@ constexpr uint32_t kIntercepts2 =
 // #DB and #AC can be made to recur for ever inside the CPU (CVE-2015-8104, CVE-2015-5307); #MC is the host's.
 constexpr uint32_t kExceptions = (1u << 1) | (1u << 17) | (1u << 18);
 constexpr uint16_t kDebugAddressRegisters = 0xf;
-
-constexpr uint64_t kRflagsDefined = 0x3f7fd7;
-
-template <typename T>
-T once(const T& value) {
-    return *const_cast<const volatile T*>(&value);
-}
-template <>
-SegmentState once(const SegmentState& s) {
-    return {once(s.selector), once(s.attributes), once(s.limit), once(s.base)};
-}
 
 // "field" of VcpuInvalid.
 #define FIELD(member) offsetof(VcpuState, member)
@@ -151,9 +138,6 @@ uint64_t find_invalid(const Inputs& in, const Vmcb& vmcb, const Limits& machine)
 VmcbSegment to_vmcb(const SegmentState& s) {
     return {s.selector, static_cast<uint16_t>(s.attributes & 0xfff), s.limit, s.base};
 }
-SegmentState from_vmcb(const VmcbSegment& s) {
-    return {s.selector, s.attributes, s.limit, s.base};
-}
 
 void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
     if ((in.dirty & VcpuState::kControl) != 0) {
@@ -191,7 +175,7 @@ void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
         vmcb.sysenter_esp = in.sysenter_esp;
         vmcb.sysenter_eip = in.sysenter_eip;
         guest.tsc_aux = in.tsc_aux & 0xffffffff;
-        guest.changed = 1;
+        guest.key = 0;
     }
     if ((in.dirty & VcpuState::kDebug) != 0) {
         vmcb.dr6 = in.dr6;
@@ -212,10 +196,10 @@ void load_groups(Vmcb& vmcb, Guest& guest, const Inputs& in) {
     return offender;
 }
 
-void load_controls(Vmcb& vmcb, Guest& guest, const VcpuState& page) {
-    const uint32_t flags = once(page.flags);
-    const bool want_window = once(page.want_window) != 0;
-    const uint64_t tsc_offset = once(page.tsc_offset);
+void load_controls(Vmcb& vmcb, Guest& guest, VcpuState& page) {
+    const uint64_t word = control_word(page), tsc_offset = once(page.tsc_offset);
+    const uint32_t flags = static_cast<uint32_t>(word >> 32);
+    const bool want_window = static_cast<uint32_t>(word) != 0;
     const uint32_t intercepts1 = kIntercepts1 | (want_window ? intercept1::kVintr : 0) |
                                  ((flags & VcpuState::kPauseExits) != 0 ? intercept1::kPause : 0);
     if (vmcb.intercepts1 != intercepts1 || vmcb.tsc_offset != tsc_offset) {
@@ -231,63 +215,12 @@ void load_controls(Vmcb& vmcb, Guest& guest, const VcpuState& page) {
         vmcb.interrupt_control = control;
         vmcb.clean &= ~clean::kTpr;
     }
-    vmcb.interrupt_shadow = once(page.interrupt_shadow) & 1;
-    guest.want = once(page.want) & VcpuState::kAllGroups;
-    if ((flags & VcpuState::kFlushTlb) != 0) guest.changed = guest.flush = 1;
-}
-
-bool raised_again_by_its_instruction(uint64_t interrupted) {
-    const unsigned type = (interrupted >> 8) & 7, vector = interrupted & 0xff;
-    return type == event::kSoftware || (type == event::kException && (vector == 3 || vector == 4));
-}
-
-uint64_t interrupted_event(uint64_t info) {
-    return (info & event::kValid) != 0 && !raised_again_by_its_instruction(info) ? info : 0;
-}
-
-// What an exit code means, for codes from kExitTableFirst on. Some exits are of an instruction, so that NRIP
-// tells where the next one is (APM 15.7.1); other exits may hold garbage there.
-struct ExitMeaning {
-    ExitReason reason = ExitReason::Other;
-    bool next_rip = false;
-};
-constexpr uint32_t kExitTableFirst = exit::kException, kExitTableEnd = exit::kRdpru + 1;
-struct ExitTable {
-    ExitMeaning entry[kExitTableEnd - kExitTableFirst];
-    constexpr ExitMeaning& operator[](uint32_t code) { return entry[code - kExitTableFirst]; }
-    constexpr const ExitMeaning& operator[](uint32_t code) const { return entry[code - kExitTableFirst]; }
-};
-constexpr ExitTable make_exit_table() {
-    ExitTable t;
-    for (uint32_t v = 0; v < 32; ++v) t[exit::kException + v] = {ExitReason::Exception, false};
-    t[exit::kVintr] = {ExitReason::InterruptWindow, false};
-    t[exit::kCpuid] = {ExitReason::Cpuid, true};
-    t[exit::kHlt] = {ExitReason::Hlt, true};
-    t[exit::kIo] = {ExitReason::Io, false};
-    t[exit::kMsr] = {ExitReason::MsrRead, true};
-    t[exit::kVmmcall] = {ExitReason::Hypercall, true};
-    t[exit::kShutdown] = {ExitReason::Shutdown, false};
-    t[exit::kXsetbv] = {ExitReason::Xsetbv, true};
-    t[exit::kPause] = {ExitReason::Pause, true};
-    t[exit::kWbinvd] = t[exit::kInvd] = {ExitReason::Wbinvd, true};
-    t[exit::kMonitor] = t[exit::kMwait] = t[exit::kMwaitArmed] = {ExitReason::Monitor, true};
-    t[exit::kRdtsc] = {ExitReason::Rdtsc, true};
-    for (const uint32_t code : {exit::kInvlpga, exit::kVmrun, exit::kVmload, exit::kVmsave, exit::kStgi,
-                                exit::kClgi, exit::kSkinit, exit::kRdpru})
-        t[code] = {ExitReason::VirtInstruction, true};
-    return t;
-}
-constexpr ExitTable kExits = make_exit_table();
-
-// APM 15.10.2: EXITINFO1 of IOIO.
-void save_io(const Vmcb& vmcb, VcpuState& page) {
-    const uint64_t info = vmcb.exit_info1;
-    page.io_port = static_cast<uint16_t>(info >> 16);
-    page.io_bytes = static_cast<uint8_t>((info >> 4) & 7);
-    page.io_in = info & 1;
-    page.io_string = (info >> 2) & 1;
-    page.io_rep = (info >> 3) & 1;
-    page.io_address_bytes = static_cast<uint8_t>(((info >> 7) & 7) << 1);
+    constexpr uint32_t kOnce = VcpuState::kSyncOnly | VcpuState::kFlushTlb;
+    guest.controls = word & ~(uint64_t{kOnce} << 32);
+    if ((flags & VcpuState::kFlushTlb) == 0) return;
+    guest.flush = 1;
+    guest.key = 0;
+    page.flags = flags & ~VcpuState::kFlushTlb;
 }
 
 }  // namespace
@@ -322,95 +255,11 @@ abi::Status load_state(Area& area, VcpuState& page, const Limits& machine, uint6
         }
         page.dirty = 0;
     }
-    vmcb.rax = once(page.gpr[0]);
-    vmcb.rsp = once(page.gpr[4]);
-    vmcb.rip = once(page.rip);
-    vmcb.rflags = (once(page.rflags) & kRflagsDefined) | 2;
+    load_registers(vmcb, page);
     vmcb.event_injection = inject;
     load_controls(vmcb, area.guest, page);
     if (inject != 0) page.inject = 0;
-    if (area.guest.changed != 0) page.flags = once(page.flags) & ~VcpuState::kFlushTlb;
     return abi::Status::Ok;
-}
-
-void save_state(const Area& area, VcpuState& page, uint64_t groups) {
-    const Vmcb& vmcb = area.vmcb;
-    const Guest& guest = area.guest;
-    page.gpr[0] = vmcb.rax;
-    page.gpr[4] = vmcb.rsp;
-    page.rip = vmcb.rip;
-    page.rflags = vmcb.rflags;
-    page.cpl = vmcb.cpl;
-    page.interrupt_shadow = vmcb.interrupt_shadow & 1;
-    page.cr0 = vmcb.cr0;
-    page.cr2 = vmcb.cr2;
-    page.cr3 = vmcb.cr3;
-    page.cr4 = vmcb.cr4;
-    page.efer = vmcb.efer & ~efer::kSvme;
-    page.pat = vmcb.pat;
-    page.valid = groups | VcpuState::kControl;
-    if ((groups & ~VcpuState::kControl) == 0) return;
-    if ((groups & VcpuState::kSegments) != 0) {
-        page.es = from_vmcb(vmcb.es);
-        page.cs = from_vmcb(vmcb.cs);
-        page.ss = from_vmcb(vmcb.ss);
-        page.ds = from_vmcb(vmcb.ds);
-        page.fs = from_vmcb(vmcb.fs);
-        page.gs = from_vmcb(vmcb.gs);
-        page.ldtr = from_vmcb(vmcb.ldtr);
-        page.tr = from_vmcb(vmcb.tr);
-        page.gdtr = from_vmcb(vmcb.gdtr);
-        page.idtr = from_vmcb(vmcb.idtr);
-    }
-    if ((groups & VcpuState::kMsrs) != 0) {
-        page.star = vmcb.star;
-        page.lstar = vmcb.lstar;
-        page.cstar = vmcb.cstar;
-        page.sfmask = vmcb.sfmask;
-        page.kernel_gs_base = vmcb.kernel_gs_base;
-        page.sysenter_cs = vmcb.sysenter_cs;
-        page.sysenter_esp = vmcb.sysenter_esp;
-        page.sysenter_eip = vmcb.sysenter_eip;
-        page.tsc_aux = guest.tsc_aux;
-    }
-    if ((groups & VcpuState::kDebug) != 0) {
-        page.dr6 = vmcb.dr6;
-        page.dr7 = vmcb.dr7;
-    }
-    if ((groups & VcpuState::kXcr0) != 0) page.xcr0 = guest.xcr0;
-}
-
-void save_exit(const Area& area, VcpuState& page, const Limits& machine) {
-    const Vmcb& vmcb = area.vmcb;
-    const uint32_t code = static_cast<uint32_t>(vmcb.exit_code);  // VMEXIT_INVALID may be stored as 32 bits
-    page.exit_code = code;
-    page.interrupted_event = interrupted_event(vmcb.exit_interrupt_info);
-    page.fetched_bytes = 0;
-    if (code == exit::kNestedPageFault) {
-        page.reason = ExitReason::NestedFault;
-        page.next_rip = 0;
-        page.guest_physical = vmcb.exit_info2;
-        page.fault_flags = vmcb.exit_info1;
-        if (machine.decode_assists) {
-            page.fetched_bytes = vmcb.fetched_bytes & 15;
-            for (unsigned i = 0; i < sizeof(page.instruction); ++i) page.instruction[i] = vmcb.instruction[i];
-        }
-        return;
-    }
-    const ExitMeaning meaning =
-        code - kExitTableFirst < kExitTableEnd - kExitTableFirst ? kExits[code] : ExitMeaning{};
-    page.reason = meaning.reason;
-    page.next_rip = meaning.next_rip && machine.nrips ? vmcb.next_rip : 0;
-    if (code == exit::kIo) {
-        save_io(vmcb, page);
-        page.next_rip = vmcb.exit_info2;
-    } else if (code == exit::kMsr && (vmcb.exit_info1 & 1) != 0) {
-        page.reason = ExitReason::MsrWrite;
-    }
-}
-
-void requeue_interrupted_event(Vmcb& vmcb) {
-    vmcb.event_injection = interrupted_event(vmcb.exit_interrupt_info);
 }
 
 bool injects_interrupt(const Vmcb& vmcb) {

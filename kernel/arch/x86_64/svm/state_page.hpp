@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between the state page and the VMCB. No privileged instruction: tested on the host.
+// From the state page to the VMCB (back: exits.hpp). No privileged instruction: tested on the host.
 //
 // The page is memory of the VMM, which may write it at any moment: each input is read once. What VMRUN would
 // not accept, or the host does not allow, is refused (VcpuInvalid); the intercepts and bits that protect the
@@ -16,18 +16,44 @@ void init_area(Area&, uint64_t vmcb_physical, uint64_t iopm_physical, uint64_t m
 // Inputs to VMCB and Guest. Not Ok: nothing changed, *field is the byte offset in VcpuState of the offender.
 abi::Status load_state(Area&, abi::VcpuState&, const Limits& machine, uint64_t* field);
 
-// Writes RAX, RSP, RIP, RFLAGS, kControl and the wanted groups (the other general registers are there
-// already).
-void save_state(const Area&, abi::VcpuState&, uint64_t groups);
-
-// After #VMEXIT: what the exit means for the VMM, into the page.
-void save_exit(const Area&, abi::VcpuState&, const Limits& machine);
-
-// An event whose delivery was interrupted by an exit that the kernel deals with itself goes back into
-// EVENTINJ (APM 15.20), unless executing the instruction again raises it again.
-void requeue_interrupted_event(Vmcb&);
-
 // VMRUN will deliver an external interrupt.
 bool injects_interrupt(const Vmcb&);
+
+template <typename T>
+T once(const T& value) {
+    return *const_cast<const volatile T*>(&value);
+}
+template <>
+inline abi::SegmentState once(const abi::SegmentState& s) {
+    return {once(s.selector), once(s.attributes), once(s.limit), once(s.base)};
+}
+
+// want_window (low half) and flags, as one.
+inline uint64_t control_word(const abi::VcpuState& page) {
+    using Word [[gnu::may_alias]] = uint64_t;
+    static_assert(offsetof(abi::VcpuState, want_window) % sizeof(Word) == 0 &&
+                  offsetof(abi::VcpuState, flags) == offsetof(abi::VcpuState, want_window) + 4);
+    return once(*reinterpret_cast<const Word*>(&page.want_window));
+}
+
+// What changes at every exit. No CPU caches these fields of a VMCB (APM 15.15.3).
+[[gnu::always_inline]] inline void load_registers(Vmcb& vmcb, const abi::VcpuState& page) {
+    constexpr uint64_t kRflagsDefined = 0x3f7fd7;
+    vmcb.rax = once(page.gpr[0]);
+    vmcb.rsp = once(page.gpr[4]);
+    vmcb.rip = once(page.rip);
+    vmcb.rflags = (once(page.rflags) & kRflagsDefined) | 2;
+    vmcb.interrupt_shadow = once(page.interrupt_shadow) & 1;
+}
+
+// load_state() for a VMM that changed nothing but these since the guest's last exit. False: nothing was done.
+[[gnu::always_inline]] inline bool load_plain(Area& area, const abi::VcpuState& page) {
+    Vmcb& vmcb = area.vmcb;
+    if ((once(page.dirty) | once(page.inject)) != 0 || control_word(page) != area.guest.controls ||
+        once(page.tsc_offset) != vmcb.tsc_offset)
+        return false;
+    load_registers(vmcb, page);
+    return true;
+}
 
 }  // namespace bulkhead::arch::svm

@@ -8,17 +8,15 @@
 #include "kernel/arch/x86_64/lock.hpp"
 #include "kernel/arch/x86_64/memory.hpp"
 #include "kernel/arch/x86_64/svm/bitmaps.hpp"
-#include "kernel/arch/x86_64/svm/guest.hpp"
-#include "kernel/arch/x86_64/svm/state_page.hpp"
+#include "kernel/arch/x86_64/svm/enter.hpp"
+#include "kernel/arch/x86_64/svm/exits.hpp"
 #include "kernel/arch/x86_64/switch.hpp"
+#include "kernel/core/kernel.hpp"
 #include "kernel/core/page_table.hpp"
 #include "kernel/core/thread.hpp"
 #include "kernel/core/vcpu.hpp"
 
-extern "C" {
-[[noreturn]] void svm_enter(uint64_t vmcb, uint64_t* gpr, uint64_t host_vmcb);
-[[noreturn]] void take_interrupts();
-}
+extern "C" [[noreturn]] void take_interrupts();
 
 namespace bulkhead::arch {
 namespace svm {
@@ -31,6 +29,7 @@ alignas(4096) uint8_t iopm[kIopmBytes];
 alignas(4096) uint8_t msrpm[kMsrpmBytes];
 constexpr uint32_t kIbpbMsr = 0x49;
 bool has_ibpb, wants_ibpb = true;
+uint64_t last_key;  // of all Guest::key; kernel lock
 
 uint64_t allowed_cr4() {
     constexpr uint64_t kAlways = 0x7ff;  // VME … OSXMMEXCPT
@@ -57,11 +56,12 @@ void load_debug_registers(const Guest& guest) {
                  "r"(guest.dr[1]), "r"(guest.dr[2]), "r"(guest.dr[3]));
 }
 
-// DR0-3 are not in the VMCB. They are the guest's own only while it uses them: the first access exits and
-// loads them; once no breakpoint is armed at an exit they are put away again and the next access exits.
+// DR0-3 are not in the VMCB. They are the guest's own only while it uses them: the first access exits, and
+// every entry from then on loads them (prepare); once no breakpoint is armed at an exit they are put away and
+// the next access exits again.
 void take_debug_registers(Area& area) {
-    load_debug_registers(area.guest);
     area.guest.debug_live = 1;
+    area.guest.key = 0;
     area.vmcb.dr_read = area.vmcb.dr_write = 0;
     area.vmcb.clean &= ~clean::kIntercepts;
 }
@@ -71,6 +71,7 @@ void put_debug_registers(Area& area) {
     guest.dr[1] = read_dr<1>();
     guest.dr[2] = read_dr<2>();
     guest.dr[3] = read_dr<3>();
+    guest.key = 0;
     if ((area.vmcb.dr7 & 0xff) != 0) return;
     guest.debug_live = 0;
     area.vmcb.dr_read = area.vmcb.dr_write = 0xf;
@@ -99,6 +100,7 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
 [[gnu::noinline]] void prepare(CpuLocal& cpu, Area& area, core::PageTable& root, uint64_t tag) {
     Guest& guest = area.guest;
     root.cpus |= cpu.bit;
+    area.vmcb.tlb_control = kTlbNothing;
     prepare_asid(cpu, area, root);
     if (guest.last_cpu != cpu.core.id + 1) {
         guest.last_cpu = cpu.core.id + 1;
@@ -116,15 +118,9 @@ void prepare_asid(CpuLocal& cpu, Area& area, core::PageTable& root) {
         wrmsr(msr::kTscAux, guest.tsc_aux);
         ++cpu.counters.wrmsr;
     }
-    guest.changed = 0;
-    cpu.svm.last_guest = &guest;
-}
-
-// The guest ran last on this CPU and this CPU ran it last, with the same nested table, from which nothing was
-// taken since.
-bool prepared(const CpuLocal& cpu, const Guest& guest, const core::PageTable& root) {
-    return cpu.svm.last_guest == &guest && guest.last_cpu == cpu.core.id + 1 &&
-           guest.asid.epoch == root.arch_word[0] && guest.changed == 0;
+    if (guest.debug_live != 0) load_debug_registers(guest);
+    cpu.svm.key = ++last_key;
+    guest.key = area.vmcb.tlb_control == kTlbNothing ? last_key : 0;  // a flush is for this entry only
 }
 
 // QEMU's TCG (to 7.2 at least) remembers an external interrupt that VMRUN injected until the next #VMEXIT or
@@ -136,25 +132,11 @@ inline void make_tcg_forget(CpuLocal& cpu, const Vmcb& vmcb) {
         lapic::send_vector(cpu.apic_id, kVectorMailbox);
 }
 
-// After an exit, before anything else: the host's XCR0, and what entering has used up.
-void settle(Area& area) {
-    Guest& guest = area.guest;
-    // Read, not remembered: an emulator that does not intercept XSETBV lets the guest change it.
-    const uint32_t left = xgetbv_low(), host = static_cast<uint32_t>(features.xcr0);
-    if (left != host) [[unlikely]]
-        xsetbv(host);
-    guest.xcr0 = left & host;
-    area.vmcb.clean = clean::kAll;
-    area.vmcb.event_injection = 0;
-    area.vmcb.tlb_control = kTlbNothing;
-    if (guest.debug_live != 0) put_debug_registers(area);
-}
-
 enum class Next { Interrupts, Again, Vmm };
 
 Next sort_exit(Area& area) {
     Vmcb& vmcb = area.vmcb;
-    const uint32_t code = static_cast<uint32_t>(vmcb.exit_code);
+    const uint32_t code = exit_code(vmcb);
     if (code > exit::kVintr) [[likely]]
         return Next::Vmm;
     switch (code) {
@@ -170,6 +152,7 @@ Next sort_exit(Area& area) {
             // The window is open; the virtual interrupt was only a bell (emulators leave V_IRQ set).
             vmcb.interrupt_control &= ~(kVirtualInterrupt | kIgnoreTpr);
             vmcb.intercepts1 &= ~intercept1::kVintr;
+            area.guest.controls &= ~uint64_t{0xffff'ffff};  // want_window
             vmcb.clean &= ~(clean::kTpr | clean::kIntercepts);
             return Next::Vmm;
         default: break;
@@ -199,7 +182,7 @@ void setup() {
     machine_limits.xcr0 = features.xcr0;
     machine_limits.cr3 = (uint64_t{1} << features.physical_bits) - 1;
     machine_limits.pat_types = 0xf3;  // UC WC WT WP WB UC-
-    machine_limits.nrips = features.nrips;
+    machine_limits.next_rip = features.nrips ? ~uint64_t{0} : 0;
     machine_limits.decode_assists = features.decode_assists;
     machine_limits.pause_filter = features.pause_filter;
     has_ibpb = wants_ibpb && cpuid(0x80000000).eax >= 0x80000008 && (cpuid(0x80000008).ebx & (1u << 12)) != 0;
@@ -207,52 +190,53 @@ void setup() {
 
 void enable(CpuLocal& cpu, uint64_t host_pages) {
     cpu.svm.save_area = host_pages;
-    cpu.svm.vmcb = host_pages + abi::kPageSize;
+    cpu.host_vmcb = host_pages + abi::kPageSize;
     cpu.svm.asids.init(cpu.core.id, features.asids);
     cpu.svm.tsc_aux = ~uint64_t{0};
+    cpu.svm.key = ~uint64_t{0};  // no Guest's
     wrmsr(msr::kEfer, rdmsr(msr::kEfer) | efer::kSvme);
     wrmsr(msr::kVmHsavePa, cpu.svm.save_area);
 }
 
-void run(CpuLocal& cpu, core::Thread& thread) {
-    core::Vcpu& vcpu = *thread.guest;
-    Area& area = *static_cast<Area*>(vcpu.area());
-    core::PageTable& root = *vcpu.guest_root;
-    if (!prepared(cpu, area.guest, root)) prepare(cpu, area, root, vcpu.header.tag);
-    if (area.guest.debug_live != 0) load_debug_registers(area.guest);
-    fpu_switch(cpu, area.guest.fpu);
-    cpu.svm.guest_root = &root;
-    make_tcg_forget(cpu, area.vmcb);
-
-    // From here to VMRUN nothing is lost: who signals this guest sends an IPI, which waits behind GIF and
-    // ends the run at once.
-    asm volatile("clgi" ::: "memory");
-    unlock_kernel();
-    if (area.guest.xcr0 != features.xcr0) xsetbv(area.guest.xcr0);
-    svm_enter(area.guest.vmcb_physical, vcpu.page->gpr, cpu.svm.vmcb);
+void run_changed(CpuLocal& cpu, core::Thread& thread, core::Vcpu& vcpu) {
+    if ((once(vcpu.page->flags) & abi::VcpuState::kSyncOnly) != 0) return;
+    uint64_t field = 0;
+    if (load_state(area_of(vcpu), *vcpu.page, machine_limits, &field) != abi::Status::Ok) return;
+    core::begin_run(thread, vcpu);
+    run(cpu, thread);
 }
 
-// The thread is still the loaded one and its guest what it was: whoever would change that stops this CPU
-// first, which it notices only below.
-extern "C" UserContext* svm_exited(CpuLocal* cpu) {
-    core::Vcpu& vcpu = *cpu->loaded->guest;
-    Area& area = *static_cast<Area*>(vcpu.area());
-    settle(area);
-    __atomic_store_n(&cpu->svm.guest_root, nullptr, __ATOMIC_RELEASE);
+void run(CpuLocal& cpu, core::Thread& thread) {
+    core::Vcpu& vcpu = *thread.guest;
+    Area& area = area_of(vcpu);
+    core::PageTable& root = *vcpu.guest_root;
+    if (!prepared(cpu, area.guest, root)) prepare(cpu, area, root, vcpu.header.tag);
+    fpu_switch(cpu, area.guest.fpu);
+    make_tcg_forget(cpu, area.vmcb);
+    enter(cpu, area.guest, *vcpu.page, root);
+}
 
+UserContext* exited_generally(CpuLocal& cpu) {
+    core::Thread& thread = *cpu.loaded;
+    Area& area = area_of(*thread.guest);
+    if (area.guest.debug_live != 0) put_debug_registers(area);
     const Next next = sort_exit(area);
     if (next == Next::Interrupts) take_interrupts();
-    if (!lock_kernel(*cpu, EntryKind::Guest)) [[unlikely]] {
+    if (!lock_kernel(cpu, EntryKind::Guest)) [[unlikely]] {
         // Stopped while it waited: the exit is not reported; entering again makes the same one.
         if (next == Next::Vmm) requeue_interrupted_event(area.vmcb);
-        core::handle_resched(cpu->core);
+        core::handle_resched(cpu.core);
     } else if (next == Next::Vmm) {
-        abi::VcpuState& page = *vcpu.page;
-        save_state(area, page, area.guest.want);
-        save_exit(area, page, machine_limits);
-        core::handle_vcpu_exit(cpu->core, vcpu);
+        abi::VcpuState& page = *thread.guest->page;
+        save_state(area, page, wanted_groups(page));
+        return run_ended(cpu, thread, save_exit(area, page, machine_limits));
     }
-    return leave_kernel(*cpu);
+    return leave_kernel(cpu);
+}
+
+UserContext* run_ended(CpuLocal& cpu, core::Thread& thread, abi::ExitReason reason) {
+    core::handle_vcpu_exit(cpu.core, *thread.guest, reason);
+    return leave_kernel(cpu);
 }
 
 }  // namespace svm
@@ -280,8 +264,9 @@ void vcpu_leave(void* memory, abi::VcpuState& page, abi::ExitReason reason) {
     // An event that waits for entry goes back to the VMM.
     area.vmcb.exit_interrupt_info = area.vmcb.event_injection;
     area.vmcb.event_injection = 0;
-    svm::save_state(area, page,
-                    reason == abi::ExitReason::Synced ? abi::VcpuState::kAllGroups : area.guest.want);
+    svm::save_state(
+        area, page,
+        reason == abi::ExitReason::Synced ? abi::VcpuState::kAllGroups : svm::wanted_groups(page));
     page.reason = reason;
     page.exit_code = 0;
     page.next_rip = 0;

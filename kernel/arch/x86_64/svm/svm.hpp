@@ -20,10 +20,10 @@ inline constexpr uint64_t kHostPages = 2;  // per CPU: VM_HSAVE area, and a VMCB
 
 // In CpuLocal.
 struct HostState {
-    uint64_t save_area, vmcb;  // physical
+    uint64_t save_area;  // physical
     AsidPool asids;
     core::PageTable* guest_root;  // being used in guest mode right now (or just before, or just after)
-    const void* last_guest;       // the Guest that this CPU ran last
+    uint64_t key;                 // of the Guest that this CPU ran last
     uint64_t last_tag;            // domain of the guest that ran last
     uint64_t tsc_aux;
 };
