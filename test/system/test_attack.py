@@ -7,7 +7,7 @@ from common import BUILD
 from harness import TestMachine, case
 
 MACHINE = None
-TRIES = int(os.environ.get("BULKHEAD_ATTACK_TRIES", "40000"))
+TRIES = int(os.environ.get("BULKHEAD_ATTACK_TRIES", "1000000"))
 SEED = int(os.environ.get("BULKHEAD_SEED", "1"))
 PER_SECOND = 1000   # at least, on a slow host
 

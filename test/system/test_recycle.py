@@ -5,7 +5,7 @@ import os
 from harness import case, object_counts
 
 MACHINE = dict(auto=False, cpus=2)
-ROUNDS = int(os.environ.get("BULKHEAD_RECYCLE_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("BULKHEAD_RECYCLE_ROUNDS", "20"))
 
 
 def _round(m):
