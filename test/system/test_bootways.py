@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each way that Xen boots, but for its EFI loader: GRUB and Syslinux, by both firmwares, from CDs, sticks and disks, with one and two
-CPUs, little memory and more than 4 GiB. Each way ends at the dom0 prompt with a guest that answers (in
-Bochs, which is slow: that runs)."""
-import contextlib
+"""Each way that Xen boots, but for its EFI loader (test_bootways_uefi): GRUB and Syslinux, by both firmwares, from CDs and sticks,
+with one and two CPUs, 512 MiB and 6 GiB. Each way ends at the dom0 prompt with a guest that answers (in Bochs, which is slow: that runs)."""
 import os
 import pathlib
 import re
@@ -13,6 +11,7 @@ import harness
 import image
 import media
 import qemu
+from bootways import BIG, MACHINES, SPLIT, check, uses_memory_above_4_gib
 from common import LOGS, ROOT, run
 from harness import TestMachine, case
 
@@ -20,46 +19,28 @@ MACHINE = None
 SYSLINUX = pathlib.Path("/usr/lib/syslinux/modules/bios")
 
 
-@contextlib.contextmanager
-def booted(name, make, firmware, kind, cpus, memory):
-    """A machine at its dom0 prompt that `firmware` booted from the medium that make(image) answers."""
+def each_reaches_guest(name, make, firmware, kind, loader):
+    """`firmware` boots the medium that make(image) answers, on each machine, and it ends at the prompt with a guest."""
     made = image.Image().prepare()
-    m = TestMachine(made, boot=f"{firmware}-medium", cpus=cpus, memory=memory, log=LOGS / f"bootways-{name}.log", extra=qemu.drive(kind, make(made)))
-    try:
-        m.start()
-        m.boot_to_prompt()
-        yield m
-    finally:
-        m.stop()
-
-
-def check(m, loader):
-    """It is the machine that was asked for, it came the way that was asked for, and its guest answers."""
-    info = m.info()
-    assert int(info["nr_cpus"]) == m.cpus, info
-    # What lies above 4 GiB is among it: a machine that lost that, or gave only a part to dom0, has far less.
-    assert m.memory - 24 <= int(info["total_memory"]) <= m.memory, info
-    assert int(info["free_memory"]) > m.memory - 480, info
-    log = m.ok("xl dmesg")
-    assert re.search(f"booted by {loader}", log), log
-    with m.console("debian") as guest:
-        assert guest.ok("nproc") == "2"
+    medium = make(made)
+    for cpus, memory in MACHINES:
+        with TestMachine(made, boot=f"{firmware}-medium", cpus=cpus, memory=memory, log=LOGS / f"bootways-{name}-{cpus}-{memory}.log", extra=qemu.drive(kind, medium)) as m:
+            m.boot_to_prompt()
+            check(m, loader)
 
 
 def menu_without_wait(make, **choices):
     return lambda made: make(made, timeout=0, **choices)
 
 
-@case("BIOS, a CD with GRUB, multiboot2: one CPU, 512 MiB")
+@case("BIOS, a CD with GRUB, multiboot2")
 def bios_multiboot2():
-    with booted("bios-multiboot2", menu_without_wait(media.iso), "bios", "cd", 1, 512) as m:
-        check(m, r"GRUB 2\S* \(Multiboot 2\)")
+    each_reaches_guest("bios-multiboot2", menu_without_wait(media.iso), "bios", "cd", r"GRUB 2\S* \(Multiboot 2\)")
 
 
-@case("BIOS, a CD with GRUB, multiboot1: two CPUs, 6 GiB")
+@case("BIOS, a CD with GRUB, multiboot1")
 def bios_multiboot1():
-    with booted("bios-multiboot1", menu_without_wait(media.iso, default="multiboot1"), "bios", "cd", 2, 6144) as m:
-        check(m, r"GRUB 2\S* \(Multiboot 1\)")
+    each_reaches_guest("bios-multiboot1", menu_without_wait(media.iso, default="multiboot1"), "bios", "cd", r"GRUB 2\S* \(Multiboot 1\)")
 
 
 def isolinux(made):
@@ -77,28 +58,30 @@ def isolinux(made):
     return iso
 
 
-@case("BIOS, a CD with ISOLINUX, mboot.c32: two CPUs, 512 MiB")
+@case("BIOS, a CD with ISOLINUX, mboot.c32")
 def bios_mboot_c32():
-    with booted("bios-mboot-c32", isolinux, "bios", "cd", 2, 512) as m:
-        check(m, r"ISOLINUX 6.* \(Multiboot 1\)")
+    each_reaches_guest("bios-mboot-c32", isolinux, "bios", "cd", r"ISOLINUX 6.* \(Multiboot 1\)")
 
 
-@case("UEFI, a CD with GRUB, multiboot2 with boot services kept: one CPU, 6 GiB")
+@case("UEFI, a CD with GRUB, multiboot2 with boot services kept")
 def uefi_multiboot2():
-    with booted("uefi-multiboot2", menu_without_wait(media.iso), "uefi", "cd", 1, 6144) as m:
-        check(m, r"GRUB 2\S* \(Multiboot 2, UEFI boot services\)")
+    each_reaches_guest("uefi-multiboot2", menu_without_wait(media.iso), "uefi", "cd", r"GRUB 2\S* \(Multiboot 2, UEFI boot services\)")
 
 
-@case("BIOS, the USB stick: two CPUs, 6 GiB")
+@case("BIOS, the USB stick")
 def bios_stick():
-    with booted("bios-stick", menu_without_wait(media.usb), "bios", "usb", 2, 6144) as m:
-        check(m, r"GRUB 2\S* \(Multiboot 2\)")
+    each_reaches_guest("bios-stick", menu_without_wait(media.usb), "bios", "usb", r"GRUB 2\S* \(Multiboot 2\)")
 
 
-@case("UEFI, the USB stick's image as a virtio disk: two CPUs, 512 MiB")
+@case("UEFI, the USB stick")
 def uefi_stick():
-    with booted("uefi-stick", menu_without_wait(media.usb), "uefi", "virtio", 2, 512) as m:
-        check(m, r"GRUB 2\S* \(Multiboot 2, UEFI boot services\)")
+    each_reaches_guest("uefi-stick", menu_without_wait(media.usb), "uefi", "usb", r"GRUB 2\S* \(Multiboot 2, UEFI boot services\)")
+
+
+@case("of 6 GiB, all but 512 MiB lie above 4 GiB by a BIOS's memory map, and a guest fills them")
+def above_4_gib():
+    with harness.booted("bootways-above", memory=6144, extra=SPLIT, files={name.removeprefix("dom0"): text for name, text in BIG.items()}) as m:
+        uses_memory_above_4_gib(m)
 
 
 @case("Bochs (ryzen) and its BIOS, the ISO: one CPU, 512 MiB, and a guest that uses its CPU")
