@@ -61,48 +61,43 @@ def parts(image):
 
 def iso(image, **choices):
     """A hybrid ISO for both firmwares, by GRUB."""
-    text = menu(image.options, **choices)
-    target = image.path(f"bulkhead-{short_hash(text)}.iso")
-    if fresh(target, parts(image).values(), text):
-        return target
-    with step("making the ISO"), replacing(target) as temporary:
-        tree = temporary.with_suffix(".tree")
-        try:
-            (tree / "boot" / "grub").mkdir(parents=True)
-            for name, path in parts(image).items():
-                os.link(path, tree / "boot" / name)
-            (tree / "boot" / "grub" / "grub.cfg").write_text(text)
-            run(["grub-mkrescue", "-o", temporary, tree, "--", "-volid", "BULKHEAD"], "making the ISO")
-        finally:
-            shutil.rmtree(tree, ignore_errors=True)
-    made(target, parts(image).values(), text)
-    return target
+    return _medium("iso", image, choices, lambda disk, tree: run(["grub-mkrescue", "-o", disk, tree, "--", "-volid", "BULKHEAD"], "making the ISO"))
 
 
 def usb(image, **choices):
     """A disk image for a USB stick: one active FAT32 partition of the type of an EFI system partition, which both firmwares read."""
+    return _medium("usb", image, choices, _stick)
+
+
+def _medium(kind, image, choices, make):
+    """The image on a medium, made anew if what it consists of changed; make(disk, tree) gets a folder that has /boot as it shall be."""
     text = menu(image.options, **choices)
-    target = image.path(f"bulkhead-{short_hash(text)}.usb")
+    target = image.path(f"bulkhead-{short_hash(text)}.{kind}")
     if fresh(target, parts(image).values(), text):
         return target
-    with step("making the disk image"), replacing(target) as temporary:
-        tree = temporary.with_suffix(".tree")
+    with step(f"making the {kind} image"), replacing(target) as disk:
+        tree = disk.with_suffix(".tree")
         try:
-            (tree / "EFI" / "BOOT").mkdir(parents=True)
             (tree / "boot" / "grub").mkdir(parents=True)
             (tree / "boot" / "grub" / "grub.cfg").write_text(text)
-            _grub("x86_64-efi", "/boot/grub", tree / "EFI" / "BOOT" / "BOOTX64.EFI")
-            _grub("i386-pc", "(,msdos1)/boot/grub", tree / "core.img")
-            core = (tree / "core.img").read_bytes()
-            (tree / "core.img").unlink()
             for name, path in parts(image).items():
                 os.link(path, tree / "boot" / name)
-            _partition(temporary, tree)
-            _install_grub(temporary, core)
+            make(disk, tree)
         finally:
             shutil.rmtree(tree, ignore_errors=True)
     made(target, parts(image).values(), text)
     return target
+
+
+def _stick(disk, tree):
+    (tree / "EFI" / "BOOT").mkdir(parents=True)
+    _grub("x86_64-efi", "/boot/grub", tree / "EFI" / "BOOT" / "BOOTX64.EFI")
+    core = tree / "core.img"
+    _grub("i386-pc", "(,msdos1)/boot/grub", core)
+    contents = core.read_bytes()
+    core.unlink()
+    _partition(disk, tree)
+    _install_grub(disk, contents)
 
 
 def _grub(platform, prefix, output):

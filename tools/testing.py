@@ -5,10 +5,8 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import inspect
-import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import xml.etree.ElementTree
 
 import debian
 import image
+import unit_tests
 from common import BUILD, OUT, ROOT, Failure, die_with_parent, run, say, step
 
 SYSTEM = ROOT / "test" / "system"
@@ -104,45 +103,43 @@ def _go_on():
         raise concurrent.futures.CancelledError
 
 
-def _selected(name, filters):
-    return not filters or any(f in name for f in filters)
-
-
 # --- unit ------------------------------------------------------------------------------------------------------------
 
 
 def _unit(report, filters):
     started = time.monotonic()
     image.configure()
+    image.ninja(["build.ninja"])  # the list of tests is that of build files that are up to date
+    chosen = unit_tests.chosen(filters)
+    if not chosen:
+        return
     for flavour in debian.KERNELS:  # some unit tests read Debian's real kernels
         debian.guest_kernel(flavour)
     try:
-        with step("compiling everything, tests too", after=0):
-            image.ninja(None)
+        with step("compiling the tests", after=0):
+            image.ninja(unit_tests.targets(chosen))
     except Failure as failure:
         report.add(Case("unit/build", False, time.monotonic() - started, str(failure)))
         return
-    # After the build, because ninja may have configured anew.
-    tests = json.loads(run(["meson", "introspect", "--tests", BUILD], "listing the unit tests"))
-    _side_by_side(os.cpu_count() or 1, _report_unit, [(report, test, filters) for test in tests])
+    _side_by_side(os.cpu_count() or 1, _report_unit, [(report, test, cases) for test, cases in chosen])
 
 
-def _report_unit(report, test, filters):
-    for case in _run_unit(test, filters):
+def _report_unit(report, test, cases):
+    for case in _run_unit(test, cases):
         report.add(case)
 
 
-def _run_unit(test, filters):
-    """The cases of one executable: Catch2 reports its own, any other program is one case."""
+def _run_unit(test, wanted):
+    """The cases of one executable: Catch2 reports its own, any other program is one case. `wanted`: names of Catch2 cases, or None: all."""
     program, *arguments = test["cmd"]
     name = test["name"]
     catch = _is_catch2(program)
-    if not catch and not _selected(name, filters):
-        return []
     with tempfile.TemporaryDirectory() as folder:
         listing = pathlib.Path(folder) / "cases.xml"
         if catch:
             arguments += ["-r", "xml", "-d", "yes", "-o", str(listing)]
+        if catch and wanted:
+            arguments.append(unit_tests.catch2_filter(wanted))
         started = time.monotonic()
         limit = max(UNIT_TIMEOUT, test.get("timeout") or 0)
         environment = os.environ | {"BULKHEAD_TEST_KERNELS": str(OUT / "guests")} | (test.get("env") or {})
@@ -162,7 +159,7 @@ def _run_unit(test, filters):
             cases.append(Case(f"{name}: ran to its end", False, seconds, f"{ended}\n{text}"))
         elif status != 0 and all(c.passed for c in cases):
             cases.append(Case(f"{name}: exit status", False, seconds, f"{ended} although each case passed\n{text}"))
-        return [c for c in cases if _selected(c.name, filters) or not complete]
+        return cases
 
 
 def _is_catch2(program):
@@ -205,20 +202,31 @@ def _catch2_failures(case):
 
 def _system(report, filters):
     sys.path.insert(0, str(SYSTEM))
+    import harness  # test/system/harness.py
+    plans = _plans(report, filters, harness)
+    if not plans:
+        return
     started = time.monotonic()
     try:
         image.build()
     except Failure as failure:
         report.add(Case("system/build", False, time.monotonic() - started, str(failure)))
         return
-    import harness  # test/system/harness.py
+    jobs = int(os.environ.get("BULKHEAD_JOBS", min(2, os.cpu_count() or 1)))
+    alone = [plan for plan in plans if getattr(plan[1], "ALONE", False)]
+    _side_by_side(jobs, _run_module, [(report, harness, *plan) for plan in plans if plan not in alone])
+    _side_by_side(1, _run_module, [(report, harness, *plan) for plan in alone])
+
+
+def _plans(report, filters, harness):
+    """[(module's name, module, its wanted cases)]"""
     plans = []
     for path in sorted(SYSTEM.glob("test_*.py")):
         module = _load(path)
         wanted = []
         for case in harness.cases(module):
             name = f"system/{path.stem}: {case.title}"
-            if not _selected(name, filters):
+            if not unit_tests.selected(name, filters):
                 continue
             if getattr(case, "long", False) and not os.environ.get("BULKHEAD_FULL"):
                 report.skip(name)
@@ -226,10 +234,7 @@ def _system(report, filters):
                 wanted.append(case)
         if wanted:
             plans.append((path.stem, module, wanted))
-    jobs = int(os.environ.get("BULKHEAD_JOBS", min(2, os.cpu_count() or 1)))
-    alone = [plan for plan in plans if getattr(plan[1], "ALONE", False)]
-    _side_by_side(jobs, _run_module, [(report, harness, *plan) for plan in plans if plan not in alone])
-    _side_by_side(1, _run_module, [(report, harness, *plan) for plan in alone])
+    return plans
 
 
 def _load(path):
