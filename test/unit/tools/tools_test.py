@@ -20,6 +20,7 @@ import common
 import image
 import machine
 import testing
+import unit_tests
 import xlcfg
 from cpio import Archive
 from terminal import Screen
@@ -48,6 +49,37 @@ class Terminal(unittest.TestCase):
     def test_wrapped_echo_is_recognized(self):
         self.assertEqual(machine._echoed(["dom0# echo aaa", "bbb", "aaabbb"], "echo aaabbb"), 2)
         self.assertEqual(machine._echoed(["dom0# true"], "true"), 1)
+
+
+class UnitTests(unittest.TestCase):
+    SOURCE = 'TEST_CASE("one") {}\nTEST_CASE(\n    "two, in "\n    "pieces \\"quoted\\"") {}\n// MY_TEST_CASE("no")\n'
+
+    def test_cases_are_read_from_the_source(self):
+        self.assertEqual(unit_tests.cases_of(self.SOURCE), ["one", 'two, in pieces "quoted"'])
+
+    def test_catch2_is_asked_for_names_with_its_own_signs_in_them(self):
+        self.assertEqual(unit_tests.catch2_filter(["a", 'b, [c] "d" \\']), 'a,b\\, \\[c\\] \\"d\\" \\\\')
+
+    def test_a_name_means_its_cases_and_their_programs_alone(self):
+        def target(name):
+            return {"id": name, "filename": [f"{common.BUILD}/{name}"], "target_sources": [{"sources": [f"{folder}/{name}_test.cpp"]}]}
+
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "x_test.cpp").write_text(self.SOURCE)
+            pathlib.Path(folder, "y_test.cpp").write_text('TEST_CASE("three") {}')
+            answers = {"--targets": [target("x"), target("y")],
+                       "--tests": [{"name": f"unit/{n}", "cmd": [f"{common.BUILD}/{n}"], "depends": [n]} for n in "xy"]
+                       + [{"name": "gate/whole", "cmd": ["python3", str(common.BUILD)], "depends": []}]}
+            with unittest.mock.patch.object(unit_tests, "_introspect", answers.get):
+                def names(*filters):
+                    return [(test["name"], cases) for test, cases in unit_tests.chosen(filters)]
+
+                self.assertEqual(names("unit/x: one", "three"), [("unit/x", ["one"]), ("unit/y", None)])
+                self.assertEqual(names("unit/y"), [("unit/y", None)])
+                self.assertEqual(names("nothing"), [])
+                self.assertEqual(len(names()), 3)
+                self.assertEqual(unit_tests.targets(unit_tests.chosen(["unit/x: one"])), ["x"])
+                self.assertIsNone(unit_tests.targets(unit_tests.chosen(["gate"])))
 
 
 class XlCfg(unittest.TestCase):
