@@ -133,12 +133,14 @@ struct IpcBuffer {
 };
 static_assert(sizeof(IpcBuffer) == 4096);
 
-// A fault is a call to the thread's fault endpoint, with the faulting thread's registers in the receiver's
-// `data`. A reply with label kFaultResume continues the thread; with label kFaultResumeRegs, with the
-// registers in the replier's `data`; any other leaves it suspended.
+// A fault is a call to the thread's fault endpoint. If that capability has rights::kControl, the faulting
+// thread's registers are in the receiver's `data` besides. A reply with label kFaultResume continues the
+// thread; with label kFaultResumeAt, at w0; with label kFaultResumeRegs, with the registers in the replier's
+// `data`; any other leaves it suspended.
 inline constexpr uint64_t kFaultLabel = 0xfa;  // w0 rip, w1 address (CR2) or 0, w2 error code, w3 vector
 inline constexpr uint64_t kFaultResume = 0xfb;
 inline constexpr uint64_t kFaultResumeRegs = 0xfc;
+inline constexpr uint64_t kFaultResumeAt = 0xfd;
 
 struct ThreadRegisters {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;

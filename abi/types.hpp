@@ -68,7 +68,8 @@ inline constexpr uint8_t kExecute = 1 << 2;  // Frame: executable mapping
 inline constexpr uint8_t kGrant =
     1 << 3;  // Endpoint: capabilities may be transferred with a call or a reply through it
 inline constexpr uint8_t kControl =
-    1 << 4;  // Thread, Vcpu, CNode: everything else that the type offers. Log: UART control, clear
+    1 << 4;  // Thread, Vcpu, CNode: everything else that the type offers. Log: UART control, clear.
+             // Endpoint: a fault through it brings all registers
 inline constexpr uint8_t kTombstone =
     1 << 5;  // Notification: when this copy is destroyed, its badge is signalled
 inline constexpr uint8_t kDerive = 1 << 6;  // may be copied and minted (moving is always allowed)

@@ -106,6 +106,7 @@ bool fast_run(Thread& t) {
 bool handle_fast(Cpu& cpu, Thread& t, uint64_t number) {
     UserContext& u = t.user;
     Thread* to = nullptr;
+    bool resumed = false;  // a thread that had faulted: no message
     switch (number) {
         case static_cast<uint64_t>(Call::IpcCall): {
             const Called called = is_short_message(u.rsi) ? fast_call(cpu, t, u.rdi) : Called{};
@@ -114,8 +115,10 @@ bool handle_fast(Cpu& cpu, Thread& t, uint64_t number) {
             break;
         }
         case static_cast<uint64_t>(Call::IpcReplyRecv):
-            to = is_short_message(u.rsi) ? fast_reply_recv(cpu, t, u.rdi) : nullptr;
-            if (to == nullptr) return fast_fault_reply(cpu, t);
+            if (!is_short_message(u.rsi)) return false;
+            to = fast_reply_recv(
+                cpu, t, u.rdi, [&](Thread& faulter) { return resumed = fast_resume(faulter, u.rsi, u.rdx); });
+            if (resumed) return true;
             break;
         case static_cast<uint64_t>(Call::Signal):
             if (!fast_signal(cpu, t, u.rdi)) return false;
@@ -174,7 +177,6 @@ void dispatch_declined(Cpu& cpu) {
         if (cpu.need_schedule != 0) schedule(cpu);
         return;
     }
-    if (number == static_cast<uint64_t>(Call::IpcReplyRecv) && fast_fault_reply(cpu, t)) return;
     dispatch(cpu, t, number);
 }
 

@@ -36,10 +36,8 @@ struct Called {
     Thread* thread;
     uint64_t badge;
 };
-[[gnu::always_inline]] inline Called fast_call(Cpu& cpu, Thread& t, uint64_t endpoint) {
-    const Slot* slot = lookup_fast(t, endpoint, ObjectType::Endpoint, rights::kWrite);
-    if (slot == nullptr) return {};
-    Endpoint& e = *slot->as<Endpoint>();
+[[gnu::always_inline]] inline Called call_receiver(Cpu& cpu, Thread& t, const Slot& slot) {
+    Endpoint& e = *slot.as<Endpoint>();
     if (e.receivers == nullptr) return {};
     Thread& to = *e.receivers;
     if (!to.waits_plainly(ThreadState::Receiving)) return {};
@@ -58,9 +56,41 @@ struct Called {
     reply.thread = &t;
     t.reply = &reply;
     t.state = ThreadState::Replying;
-    t.lent_rights = slot->rights;
+    t.lent_rights = slot.rights;
     switch_to(cpu, to);
-    return {&to, slot->badge};
+    return {&to, slot.badge};
+}
+[[gnu::always_inline]] inline Called fast_call(Cpu& cpu, Thread& t, uint64_t endpoint) {
+    const Slot* slot = lookup_fast(t, endpoint, ObjectType::Endpoint, rights::kWrite);
+    return slot != nullptr ? call_receiver(cpu, t, *slot) : Called{};
+}
+
+// `t` has faulted, in none of the places where it wants to continue by itself, and its handler does not ask
+// for all registers.
+[[gnu::always_inline]] inline Called fast_fault(Cpu& cpu, Thread& t) {
+    if (t.user.rip - t.fixup_start < t.fixup_end - t.fixup_start) return {};
+    const Slot& slot = t.slot[static_cast<size_t>(abi::ThreadSlot::FaultEndpoint)];
+    if (!is_usable(slot, ObjectType::Endpoint, rights::kWrite) || (slot.rights & rights::kControl) != 0)
+        return {};
+    const Called called = call_receiver(cpu, t, slot);
+    if (called.thread != nullptr) {
+        t.in_fault = 1;
+        t.user.by_syscall = 0;
+    }
+    return called;
+}
+
+// The answer to a fault, if it changes no more than RIP. False: nothing was done.
+[[gnu::always_inline]] inline bool fast_resume(Thread& faulter, uint64_t tag, uint64_t rip) {
+    const uint64_t label = abi::MessageTag{tag}.label();
+    if (label == abi::kFaultResumeAt) {
+        if (rip >= abi::kUserEnd) return false;
+        faulter.user.rip = rip;
+    } else if (label != abi::kFaultResume) {
+        return false;
+    }
+    faulter.in_fault = 0;
+    return true;
 }
 
 // `t`, which answered, waits in the endpoint again. Nobody calls there.
@@ -87,8 +117,9 @@ struct Called {
 }
 
 // The tag is of a short message; both capabilities lie in the root CNode, where a server keeps them.
-// Returned: the caller, which runs now.
-[[gnu::always_inline]] inline Thread* fast_reply_recv(Cpu& cpu, Thread& t, uint64_t endpoint) {
+// Returned: the caller, which runs now. If it had faulted, `resume` has to agree (fast_resume).
+template <class Resume>
+[[gnu::always_inline]] inline Thread* fast_reply_recv(Cpu& cpu, Thread& t, uint64_t endpoint, Resume resume) {
     const Slot* slot = lookup_near(t, endpoint, ObjectType::Endpoint, rights::kRead);
     if (slot == nullptr) return nullptr;
     Endpoint& e = *slot->as<Endpoint>();
@@ -98,7 +129,10 @@ struct Called {
     Reply& reply = *slot->as<Reply>();
     if (reply.thread == nullptr) return nullptr;
     Thread& to = *reply.thread;
-    if (!to.waits_plainly(ThreadState::Replying) || !can_switch(cpu, to)) return nullptr;
+    if (!can_switch(cpu, to)) return nullptr;
+    if (!to.waits_plainly(ThreadState::Replying)) [[unlikely]] {
+        if (!to.waits_in_fault() || !resume(to)) return nullptr;
+    }
     wait_again(t, e, reply);
     switch_to(cpu, to);
     return &to;

@@ -28,7 +28,7 @@ void transfer_fault(Thread& from, Thread& to) {
     to.user.r8 = from.user.error;
     to.user.r9 = from.user.vector;
     to.user.rax = 0;
-    if (to.buffer == nullptr) return;
+    if (to.buffer == nullptr || (from.lent_rights & rights::kControl) == 0) return;
     static_assert(__builtin_offsetof(abi::IpcBuffer, data) % alignof(abi::ThreadRegisters) == 0);
     save_registers(from, *reinterpret_cast<abi::ThreadRegisters*>(to.buffer->data));
 }
@@ -51,6 +51,8 @@ void fault_unanswered(Thread& t, const char* why) {
     line.end(abi::LogLevel::Error);
 }
 
+namespace {
+
 bool load_registers_from(const Thread& replier, Thread& faulter) {
     if (replier.buffer == nullptr) return false;
     abi::ThreadRegisters registers;  // copied once: the page is shared with the replier's other threads
@@ -58,33 +60,13 @@ bool load_registers_from(const Thread& replier, Thread& faulter) {
     return load_registers(faulter, registers);
 }
 
-void fault_reply(Thread& faulter, Thread& replier) {
-    const uint64_t label = abi::MessageTag{replier.user.rsi}.label();
-    faulter.in_fault = 0;
-    if (label == abi::kFaultResume) return;
-    if (label == abi::kFaultResumeRegs && load_registers_from(replier, faulter)) return;
-    faulter.suspended = 1;
-}
+}  // namespace
 
-// reply_recv to a thread that waits for the answer to its fault: it continues, as it was or with the
-// registers in the handler's buffer.
-bool fast_fault_reply(Cpu& cpu, Thread& t) {
-    const UserContext& u = t.user;
-    const Slot* slot = lookup_fast(t, u.rdi, ObjectType::Endpoint, rights::kRead);
-    const Slot* reply_slot = lookup_fast(t, u.r12, ObjectType::Reply, 0);
-    if (slot == nullptr || reply_slot == nullptr || !is_short_message(u.rsi)) return false;
-    Endpoint& e = *slot->as<Endpoint>();
-    Reply& reply = *reply_slot->as<Reply>();
-    if (!can_wait(t, e) || reply.caller() == nullptr) return false;
-    Thread& to = *reply.thread;
-    if (to.in_fault == 0 || to.has_root == 0 || !can_switch(cpu, to)) return false;
-    const uint64_t label = abi::MessageTag{u.rsi}.label();
-    if (label != abi::kFaultResume && (label != abi::kFaultResumeRegs || !load_registers_from(t, to)))
-        return false;  // the general path will find the same, and stop it
-    to.in_fault = 0;
-    wait_again(t, e, reply);
-    switch_to(cpu, to);
-    return true;
+void fault_reply(Thread& faulter, Thread& replier) {
+    if (fast_resume(faulter, replier.user.rsi, replier.user.rdx)) return;
+    faulter.in_fault = 0;
+    const uint64_t label = abi::MessageTag{replier.user.rsi}.label();
+    if (label != abi::kFaultResumeRegs || !load_registers_from(replier, faulter)) faulter.suspended = 1;
 }
 
 void fault_raise(Cpu& cpu, Thread& t) {
@@ -97,12 +79,17 @@ void fault_raise(Cpu& cpu, Thread& t) {
     }
     t.in_fault = 1;
     (void)deliver_call(cpu, t, *handler.as<Endpoint>(), handler.badge,
-                       0);  // always blocks: a fault goes to any CPU
+                       handler.rights);  // always blocks: a fault goes to any CPU
 }
 
 void handle_exception(Cpu& cpu) {
     sys.here = &cpu;
     Thread& t = *cpu.current;
+    if (const Called called = fast_fault(cpu, t); called.thread != nullptr) {
+        transfer_fault(t, *called.thread);
+        called.thread->user.rdi = called.badge;
+        return;
+    }
     if (!continue_at_landing(t, t.user)) fault_raise(cpu, t);
     if (cpu.need_schedule != 0) schedule(cpu);
 }

@@ -89,6 +89,7 @@ inline void transfer(Thread& from, Thread& to, bool granted) {
 
 // `from` has called: its message goes to `to`, it parks in `reply`.
 inline void hand_over(Thread& from, Thread& to, Reply& reply, uint64_t badge, uint8_t lent_rights) {
+    from.lent_rights = lent_rights;
     if (from.in_fault != 0) {
         transfer_fault(from, to);
     } else {
@@ -98,7 +99,6 @@ inline void hand_over(Thread& from, Thread& to, Reply& reply, uint64_t badge, ui
     reply.thread = &from;
     from.reply = &reply;
     from.state = ThreadState::Replying;
-    from.lent_rights = lent_rights;
 }
 
 // Answers the caller that is parked in `reply` with the message in `server`'s registers; it is Ready then,

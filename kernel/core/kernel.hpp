@@ -186,13 +186,9 @@ void reply_destroy(Reply& r);
 Status deliver_call(Cpu& cpu, Thread& from, Endpoint& e, uint64_t badge,
                     uint8_t lent_rights);  // from's message or fault; kBlocked or an error
 void transfer_fault(Thread& from, Thread& to);
-bool load_registers_from(const Thread& replier, Thread& faulter);  // the registers in the replier's buffer
-void fault_reply(Thread& faulter, Thread& replier);                // decides by the replier's tag
+void fault_reply(Thread& faulter, Thread& replier);  // decides by the replier's tag
 void fault_unanswered(Thread& t, const char* why);
 void fault_raise(Cpu& cpu, Thread& t);
-
-// ---- the usual case (others: fastpath.hpp); false: nothing was done
-bool fast_fault_reply(Cpu& cpu, Thread& t);  // fault.cpp
 
 // ---- notifications (notification.cpp)
 void signal(Notification& n, uint64_t badge);

@@ -79,6 +79,12 @@ struct alignas(64) Thread {
         __builtin_memcpy(&word, &state, sizeof word);
         return word == (static_cast<uint32_t>(how) | 0x100);
     }
+    // The same, for the answer to a fault.
+    bool waits_in_fault() const {
+        uint32_t word;
+        __builtin_memcpy(&word, &state, sizeof word);
+        return word == (static_cast<uint32_t>(ThreadState::Replying) | 0x1'0100);
+    }
     static Thread* from(Object* object) {
         return reinterpret_cast<Thread*>(reinterpret_cast<char*>(object) - offsetof_header());
     }

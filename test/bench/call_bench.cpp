@@ -9,14 +9,7 @@ namespace {
 
 using abi::ObjectType;
 
-// A copy in the root CNode, where programs keep what they use often (the Sides' workshops are a level
-// further).
-template <typename T>
-cap::Cap<T> near(CapAddr source) {
-    auto copy = stage::machine().env.cspace.copy<T>(source, abi::rights::kAll);
-    if (!copy) stage::fail("copying a capability");
-    return std::move(*copy);
-}
+using stage::near;
 
 void call_reply(const char* name, bool own_space, bool passive) {
     stage::Side server{{.own_space = own_space}};

@@ -15,13 +15,17 @@ using abi::ObjectType;
 // A handler that adds `skip` to RIP, as the fault endpoint of this thread for as long as it lives.
 class Handler {
   public:
-    Handler(bool own_space, uint64_t skip) : side_{{.own_space = own_space}} {
-        const CapAddr endpoint = side_.make(ObjectType::Endpoint), reply = side_.make(ObjectType::Reply);
-        const uint64_t arguments[] = {skip, side_.buffer_there() + offsetof(abi::IpcBuffer, data)};
-        std::memcpy(side_.stack_top(), arguments, sizeof arguments);
-        side_.start(stage::side_skip, side_.give(10, endpoint).raw, side_.give(11, reply).raw);
-        stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, endpoint),
-                       "setting the fault handler");
+    Handler(bool own_space, uint64_t skip)
+        : side_{{.own_space = own_space}},
+          endpoint_{stage::near<cap::Endpoint>(side_.make(ObjectType::Endpoint))},
+          reply_{stage::near<cap::Reply>(side_.make(ObjectType::Reply))},
+          four_words_{stage::near<cap::Endpoint>(endpoint_.address(), abi::rights::kWrite)} {
+        std::memcpy(side_.stack_top(), &skip, sizeof skip);
+        side_.start(stage::side_skip, side_.give(10, endpoint_.address()).raw,
+                    side_.give(11, reply_.address()).raw);
+        stage::require(
+            sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, four_words_.address()),
+            "setting the fault handler");
     }
     ~Handler() {
         stage::require(sys::thread_set(cap::kMainThread, abi::ThreadSlot::FaultEndpoint, CapAddr{}),
@@ -30,6 +34,9 @@ class Handler {
 
   private:
     stage::Side side_;
+    cap::Cap<cap::Endpoint> endpoint_;
+    cap::Cap<cap::Reply> reply_;
+    cap::Cap<cap::Endpoint> four_words_;  // by which no registers come
 };
 
 void exception(const char* name, bool own_space) {

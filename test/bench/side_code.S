@@ -29,19 +29,17 @@ side_pong:
     CALL(6)                         // Signal
     jmp 1b
 
-// rdi endpoint, rsi reply object, its IPC buffer at %gs:8 as everywhere is not set up here: its address is in the second
-// word of the stack page that RSP points to. Every fault is resumed `(rsp)` bytes further on.
+// rdi endpoint, rsi reply object. Every fault is resumed `(rsp)` bytes further on.
     .globl side_skip
 side_skip:
     mov %rdi, %rbx
     mov %rsi, %r12
     mov $-1, %r13
     mov (%rsp), %r14                // bytes to skip
-    mov 8(%rsp), %r15               // ThreadRegisters in the IPC buffer
     CALL(4)
-1:  add %r14, 128(%r15)             // ThreadRegisters::rip
+1:  add %r14, %rdx                  // rip
     mov %rbx, %rdi
-    mov $0xfc << 16, %esi           // kFaultResumeRegs
+    mov $0xfd << 16, %esi           // kFaultResumeAt
     CALL(3)
     jmp 1b
 

@@ -112,4 +112,13 @@ class Side {
     std::vector<cap::Mapping> here_;  // before workshop_ and memory_ end
 };
 
+// A copy in the root CNode, where programs keep what they use often (the Sides' workshops are a level
+// further).
+template <typename T>
+cap::Cap<T> near(CapAddr source, uint8_t rights = abi::rights::kAll) {
+    auto copy = machine().env.cspace.copy<T>(source, rights);
+    if (!copy) fail("copying a capability");
+    return std::move(*copy);
+}
+
 }  // namespace bulkhead::stage

@@ -270,8 +270,8 @@ class Audit:
         for target in spec.texts("connects"):
             service, _, role = target.partition(":")
             yield f"connect-{service}", cap("Endpoint", "wg", badge=tag | (CONTROL_ROLE if role == "control" else 0), object=self.endpoints.get(service))
-        for which in ("fault", "exit"):
-            yield which, lambda c: c["type"] == "Endpoint" and c["rights"] == "wd" and c["badge"] >> 32 == FROM_DOMAIN >> 32 and c["object"] not in self.endpoints.values()
+        for which, rights in (("fault", "wcd"), ("exit", "wd")):
+            yield which, lambda c, rights=rights: c["type"] == "Endpoint" and c["rights"] == rights and c["badge"] >> 32 == FROM_DOMAIN >> 32 and c["object"] not in self.endpoints.values()
         for name, grant in (spec.children if tag in self.by_tag else {}).items():
             test = self._granted(grant, cap)
             if test:

@@ -16,7 +16,9 @@ inline constexpr unsigned kStackBits = 18;  // of the main thread's stack, which
 inline constexpr uint64_t kStackBytes = uint64_t{1} << kStackBits;
 
 // Badges on the supervisor's mailbox: who calls.
-inline constexpr uint64_t kFromDomain = uint64_t{1} << 32;   // | index of the record: a fault or an exit
+inline constexpr uint64_t kFromDomain = uint64_t{1} << 32;  // | index of the record: a fault or an exit
+// A fault brings all registers, for the crash report.
+inline constexpr uint8_t kFaultRights = abi::rights::kWrite | abi::rights::kDerive | abi::rights::kControl;
 inline constexpr uint64_t kFromSpawner = uint64_t{2} << 32;  // the holder of "spawn"
 
 // Memory that outlives the domain's instances ("keep" in the manifest).

@@ -298,8 +298,8 @@ class Builder {
         using abi::ThreadSlot;
         const auto fault = keeper_->take();
         if (!fault) return std::unexpected{fault.error()};
-        if (auto minted = outcome(cap::sys::cap_mint(*fault, stock_.mailbox, rights::kWrite | rights::kDerive,
-                                                     kFromDomain | index_));
+        if (auto minted =
+                outcome(cap::sys::cap_mint(*fault, stock_.mailbox, kFaultRights, kFromDomain | index_));
             !minted)
             return minted;
         const std::pair<ThreadSlot, CapAddr> slots[] = {

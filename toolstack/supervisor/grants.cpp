@@ -255,11 +255,11 @@ Outcome give_grants(GrantContext& c) {
             !given)
             return given;
     }
-    for (const char* text : {"fault", "exit"}) {
+    constexpr std::pair<const char*, uint8_t> kMailbox[] = {{"fault", kFaultRights},
+                                                            {"exit", rights::kWrite | rights::kDerive}};
+    for (const auto& [text, with] : kMailbox) {
         c.step = text;
-        if (auto given = give_badged(c, text, c.stock.mailbox, rights::kWrite | rights::kDerive,
-                                     kFromDomain | c.index);
-            !given)
+        if (auto given = give_badged(c, text, c.stock.mailbox, with, kFromDomain | c.index); !given)
             return given;
     }
     for (const Grant& grant : c.domain.spec->grants) {

@@ -120,9 +120,8 @@ syscall_reply_recv:
 
 // RAX: the thread that goes on, its address space is loaded, its message is in the registers. It waited in a system call, so it
 // leaves by SYSRET, and its RIP was RCX at a `syscall`: no check for the canonical hole.
-.balign 16
-1:  mov UC_RDI(%rax), %rdi
-switch_by_message:
+// From the loaded thread to the one at RAX, which is in R12 then; GS is the user's.
+.macro SWITCH_LOADED
     mov %gs:CL_LOADED, %rbx
     mov %rax, %gs:CL_LOADED
     mov %rax, %r12
@@ -139,6 +138,13 @@ switch_by_message:
     mov UC_GS_BASE(%r12), %rcx
     wrgsbase %rcx
     UNLOCK_KERNEL                       // the state of the one that waits is in memory
+.endm
+.balign 16
+1:  cmpq $0, UC_BY_SYSCALL(%rax)
+    je switch_to_faulted
+    mov UC_RDI(%rax), %rdi
+switch_by_message:
+    SWITCH_LOADED
     mov UC_RBX(%r12), %rbx
     mov UC_RBP(%r12), %rbp
     mov UC_R13(%r12), %r13
@@ -150,6 +156,33 @@ switch_by_message:
     mov UC_R12(%r12), %r12
     xor %eax, %eax                      // Status::Ok
     sysretq
+
+// The same for a thread that had faulted: all its registers come back, by IRETQ. Its RIP is a user address.
+.balign 16
+switch_to_faulted:
+    SWITCH_LOADED
+    movq $1, UC_BY_SYSCALL(%r12)        // see exit_user
+    push $SEL_UDATA
+    push UC_RSP(%r12)
+    push UC_RFLAGS(%r12)
+    push $SEL_UCODE
+    push UC_RIP(%r12)
+    mov UC_RAX(%r12), %rax
+    mov UC_RBX(%r12), %rbx
+    mov UC_RCX(%r12), %rcx
+    mov UC_RDX(%r12), %rdx
+    mov UC_RSI(%r12), %rsi
+    mov UC_RDI(%r12), %rdi
+    mov UC_RBP(%r12), %rbp
+    mov UC_R8(%r12), %r8
+    mov UC_R9(%r12), %r9
+    mov UC_R10(%r12), %r10
+    mov UC_R11(%r12), %r11
+    mov UC_R13(%r12), %r13
+    mov UC_R14(%r12), %r14
+    mov UC_R15(%r12), %r15
+    mov UC_R12(%r12), %r12
+    jmp iret_user
 
 // Calls after which the thread goes on; RAX, of the handler, is the result in RDX, if the call has one.
 .macro SAVE_SWITCHED
@@ -355,11 +388,29 @@ isr_user:
     pop UC_RSP(%rax)
     movq $0, UC_BY_SYSCALL(%rax)
     mov %gs:CL_STACK, %rsp
-    mov %gs:CL_SELF, %rdi
     xor %ebp, %ebp
     push $2
     popfq                               // DF, and AC: the user's would switch SMAP off in here
+    cmpq $32, UC_VECTOR(%rax)
+    jae 1f
+    mov %rax, %rdi
+    LOCK_KERNEL 1f
+    call fast_fault
+    test %rax, %rax
+    jz 2f
+    mov %gs:CL_LOADED, %rbx
+    mov $FAULT_TAG, %esi
+    mov %rdx, %rdi
+    mov UC_RIP(%rbx), %rdx
+    mov UC_ADDRESS(%rbx), %r10
+    mov UC_ERROR(%rbx), %r8
+    mov UC_VECTOR(%rbx), %r9
+    jmp switch_by_message
+1:  mov %gs:CL_SELF, %rdi
     call trap_from_user
+    jmp exit_user
+2:  mov %gs:CL_SELF, %rdi
+    call fault_declined
     jmp exit_user
 
 // From ring 0: an interrupt during idle, a fault of the IRETQ to user mode (its frame then holds what the user wanted: the

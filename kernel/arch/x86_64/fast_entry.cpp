@@ -20,6 +20,14 @@ inline bool short_message() {
     return is;
 }
 
+// By the tag and the first word, where they are.
+inline bool resume_as_told(core::Thread& faulter) {
+    uint64_t tag, word;
+    asm volatile("mov %%rsi, %0" : "=r"(tag));
+    asm volatile("mov %%rdx, %0" : "=r"(word));
+    return core::fast_resume(faulter, tag, word);
+}
+
 inline core::Thread* load_root_of(CpuLocal& cpu, core::Thread* to) {
     if (to->root != cpu.root) load_root(cpu, to->root);
     return to;
@@ -40,7 +48,7 @@ extern "C" core::Thread* fast_ipc_call(uint64_t endpoint, uint64_t, uint64_t, co
 extern "C" core::Thread* fast_ipc_reply_recv(uint64_t endpoint, uint64_t, uint64_t, core::Thread* t) {
     CpuLocal& cpu = local();
     if (!short_message()) return nullptr;
-    core::Thread* to = core::fast_reply_recv(cpu.core, *t, endpoint);
+    core::Thread* to = core::fast_reply_recv(cpu.core, *t, endpoint, resume_as_told);
     return to != nullptr ? load_root_of(cpu, to) : nullptr;
 }
 

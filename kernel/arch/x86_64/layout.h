@@ -70,3 +70,5 @@
 #define SYSCALL_SIGNAL -0x10000 + 6
 #define SYSCALL_WAIT -0x10000 + 7
 #define SYSCALL_VCPU_RUN -0x10000 + 8
+// MessageTag{kFaultLabel, 4, 0}
+#define FAULT_TAG 0xfa0004

@@ -51,5 +51,6 @@ NUMBER(SYSCALL_REPLY_RECV, IpcReplyRecv);
 NUMBER(SYSCALL_SIGNAL, Signal);
 NUMBER(SYSCALL_WAIT, Wait);
 NUMBER(SYSCALL_VCPU_RUN, VcpuRun);
+static_assert(FAULT_TAG == abi::MessageTag{abi::kFaultLabel, 4, 0}.raw);
 }  // namespace
 }  // namespace bulkhead::arch

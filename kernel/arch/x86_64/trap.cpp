@@ -65,6 +65,12 @@ extern "C" UserContext* trap_from_user(CpuLocal* cpu) {
     return leave_kernel(*cpu);
 }
 
+// An exception that fast_fault() left alone; with the lock held.
+extern "C" UserContext* fault_declined(CpuLocal* cpu) {
+    core::handle_exception(cpu->core);
+    return leave_kernel(*cpu);
+}
+
 // From idle, or from take_interrupts() after a guest's turn: then the thread is still current.
 extern "C" UserContext* interrupt_from_idle(CpuLocal* cpu, uint64_t vector) {
     if (vector == kVectorMailbox) {

@@ -6,6 +6,7 @@
 
 #include "abi/vcpu.hpp"
 #include "lib/cap/environment.hpp"
+#include "test/guests/kernel-root/faults.hpp"
 #include "test/guests/kernel-root/guest_code.hpp"
 #include "test/guests/kernel-root/smp.hpp"
 
@@ -221,6 +222,7 @@ int main() {
         std::puts("no virtualization: guest checks are skipped");
     }
     threads();
+    faults(resources);
     if (cap::kernel_info(*start).cpus > 1) cross_cpu(resources, cap::kernel_info(*start).virt_kind != 0);
     std::printf("kernel-root: %s\n", failures == 0 ? "PASS" : "FAIL");
     for (;;) (void)cap::sys::thread_suspend(cap::kMainThread);

@@ -355,6 +355,62 @@ TEST_CASE("Faults: landing, handler with registers, resumption, no handler") {
     CHECK(fake::state.uart.find("stopped by exception 13") != std::string::npos);
 }
 
+TEST_CASE("Faults of four words: no registers travel, the handler moves RIP, waiting or not") {
+    for (const bool waiting : {true, false}) {
+        Pair p;
+        Machine& m = p.m;
+        p.root_wakes();
+        const uint64_t plain = m.free_slot();
+        REQUIRE(m.call(Call::CapCopy, plain, p.badged, rights::kWrite).status == Status::Ok);
+        p.set(p.client, ThreadSlot::FaultEndpoint, plain);
+        if (!waiting) REQUIRE(m.call(Call::ThreadSuspend, m.cap_of(p.server)).status == Status::Ok);
+        p.root_sleeps();
+        memset(p.server.buffer->data, 0xee, sizeof(abi::ThreadRegisters));
+        const auto fault = [&] {
+            REQUIRE(p.client.running_on() != nullptr);
+            p.client.user.rip = 0x9000;
+            p.client.user.rbx = 42;
+            p.client.user.vector = 6;
+            core::handle_exception(*p.client.running_on());
+            CHECK(p.client.running_on() == nullptr);
+        };
+        fault();
+        if (!waiting) {
+            p.root_wakes();
+            REQUIRE(m.call(Call::ThreadResume, m.cap_of(p.server)).status == Status::Ok);
+            p.root_sleeps();
+            REQUIRE(p.server.running_on() != nullptr);
+            (void)m.call(p.server, Call::IpcRecv, p.e, 0, 0, 0, 0, 0, p.reply);
+        }
+        REQUIRE(p.server.running_on() != nullptr);
+        CHECK(p.server.user.rdi == 77);
+        CHECK(p.server.user.rsi == MessageTag{abi::kFaultLabel, 4, 0}.raw);
+        CHECK((p.server.user.rdx == 0x9000 && p.server.user.r10 == 0 && p.server.user.r9 == 6));
+        for (size_t i = 0; i < sizeof(abi::ThreadRegisters); ++i) REQUIRE(p.server.buffer->data[i] == 0xee);
+
+        const auto answer = [&](uint64_t label, uint64_t word) {
+            (void)m.call(p.server, Call::IpcReplyRecv, p.e, MessageTag{label, 0, 0}.raw, word, 99, 99, 99,
+                         p.reply);
+        };
+        const UserContext before = p.client.user;
+        answer(abi::kFaultResumeAt, 0x9002);
+        REQUIRE(p.client.running_on() != nullptr);
+        CHECK(p.client.user.rip == 0x9002);
+        CHECK(p.client.in_fault == 0);
+        CHECK(
+            (p.client.user.rdx == before.rdx && p.client.user.rbx == 42 && p.client.user.r10 == before.r10));
+        CHECK(p.server.state == ThreadState::Receiving);
+        fault();
+        answer(abi::kFaultResume, 0x9002);
+        CHECK(p.client.user.rip == 0x9000);
+        fault();
+        answer(abi::kFaultResumeAt, abi::kUserEnd);  // not where a thread can be
+        CHECK(p.client.running_on() == nullptr);
+        CHECK(p.client.suspended == 1);
+        CHECK(p.client.user.rip == 0x9000);
+    }
+}
+
 TEST_CASE("vcpu_run: parts, exit, kick, deadline, preemption, loss of what it needs") {
     Pair p;
     Machine& m = p.m;
