@@ -69,10 +69,11 @@ def from_the_stick(_):
     shutil.copyfile(media.usb(made, timeout=0, default="selftest"), stick)
     before = stick.read_bytes()
     try:
-        with TestMachine(made, boot="bios-medium", cpus=2, memory=2048, log=LOGS / "selftest-stick.log", extra=qemu.drive("usb", stick, writable=True)) as m:
+        with TestMachine(made, boot="bios-medium", cpus=2, memory=2048, log=LOGS / "selftest-stick.log", extra=[*qemu.drive("usb", stick, writable=True), "-device", "amd-iommu"]) as m:
             m.boot_to_prompt(600)
             found = _report("\n".join(line.rstrip() for line in m.screen.lines))
             assert all(row[0] != "FAILED" for row in found.values()), found
+            assert found["IOMMU"] == ("missing", "0 VT-d and 1 AMD-Vi units are there, and not used yet"), found["IOMMU"]
             assert "GRUB" in found["firmware"][1], found["firmware"]
             assert "debian" in m.domains(), m.domains()
             m.power_off()
