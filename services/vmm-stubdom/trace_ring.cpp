@@ -12,9 +12,10 @@ TraceRing::Last TraceRing::last(unsigned most) const {
     Last out{begin, 0, {}};
     for (uint64_t i = begin; i != end; ++i) {
         const Exit& e = exits_[i % kEntries];
-        out.exits[out.count++] = {__atomic_load_n(&e.rip, __ATOMIC_RELAXED),
-                                  __atomic_load_n(&e.detail, __ATOMIC_RELAXED),
-                                  __atomic_load_n(&e.reason, __ATOMIC_RELAXED)};
+        Exit& copy = out.exits[out.count++];
+        copy.rip = __atomic_load_n(&e.rip, __ATOMIC_RELAXED);
+        copy.detail = __atomic_load_n(&e.detail, __ATOMIC_RELAXED);
+        __atomic_load(&e.reason, &copy.reason, __ATOMIC_RELAXED);
     }
     // Meanwhile the vCPU went on: what it wrote over, and what it may be writing over now, is dropped.
     __atomic_thread_fence(__ATOMIC_ACQUIRE);

@@ -36,7 +36,7 @@ class TraceRing {
         __atomic_thread_fence(__ATOMIC_RELEASE);
         __atomic_store_n(&e.rip, rip, __ATOMIC_RELAXED);
         __atomic_store_n(&e.detail, detail, __ATOMIC_RELAXED);
-        __atomic_store_n(&e.reason, reason, __ATOMIC_RELAXED);
+        __atomic_store(&e.reason, &reason, __ATOMIC_RELAXED);
         __atomic_store_n(&next_, next_ + 1, __ATOMIC_RELEASE);
     }
     uint64_t count() const { return __atomic_load_n(&next_, __ATOMIC_ACQUIRE); }
