@@ -34,11 +34,7 @@ class Report:
     def __init__(self):
         self._lock = threading.Lock()
         self.passed = self.failed = 0
-        self.failures, self.skipped = [], []
-
-    def skip(self, name):
-        with self._lock:
-            self.skipped.append(name)
+        self.failures = []
 
     def add(self, case):
         with self._lock:
@@ -52,8 +48,6 @@ class Report:
     def close(self):
         if self.failures:
             print("failed: " + ", ".join(self.failures))
-        if self.skipped:
-            print(f"not run without BULKHEAD_FULL=1, because they take long ({len(self.skipped)}): " + ", ".join(self.skipped))
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
         return 0 if self.passed and not self.failed else 1
 
@@ -203,7 +197,7 @@ def _catch2_failures(case):
 def _system(report, filters):
     sys.path.insert(0, str(SYSTEM))
     import harness  # test/system/harness.py
-    plans = _plans(report, filters, harness)
+    plans = _plans(filters, harness)
     if not plans:
         return
     started = time.monotonic()
@@ -218,20 +212,12 @@ def _system(report, filters):
     _side_by_side(1, _run_module, [(report, harness, *plan) for plan in alone])
 
 
-def _plans(report, filters, harness):
+def _plans(filters, harness):
     """[(module's name, module, its wanted cases)]"""
     plans = []
     for path in sorted(SYSTEM.glob("test_*.py")):
         module = _load(path)
-        wanted = []
-        for case in harness.cases(module):
-            name = f"system/{path.stem}: {case.title}"
-            if not unit_tests.selected(name, filters):
-                continue
-            if getattr(case, "long", False) and not os.environ.get("BULKHEAD_FULL"):
-                report.skip(name)
-            else:
-                wanted.append(case)
+        wanted = [case for case in harness.cases(module) if unit_tests.selected(f"system/{path.stem}: {case.title}", filters)]
         if wanted:
             plans.append((path.stem, module, wanted))
     return plans

@@ -26,10 +26,9 @@ ESCAPE = "\x1d"  # Ctrl-] leaves `xl console`
 GUEST_PROMPT = r"^[\w-]+# $"
 
 
-def case(title, long=False):
-    """`long`: run only with BULKHEAD_FULL=1, by hand; it takes more time, or a quieter host, than CI has."""
+def case(title):
     def mark(function):
-        function.title, function.long = title, long
+        function.title = title
         return function
     return mark
 
