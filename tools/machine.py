@@ -38,9 +38,9 @@ class Machine:
     As a context manager it starts on entry and leaves nothing running. Every byte of its console is in `log`.
     """
 
-    def __init__(self, image, *, boot="multiboot", cpus=2, memory=2048, icount=False, emulator="qemu", log=None, reboots=False, extra=(), echo=None):
+    def __init__(self, image, *, boot="multiboot", cpus=2, memory=2048, icount=False, emulator="qemu", log=None, reboots=False, parallel=False, extra=(), echo=None):
         self.image, self.boot, self.cpus, self.memory, self.icount, self.emulator = image, boot, cpus, memory, icount, emulator
-        self.reboots, self.extra, self.echo = reboots, list(extra), echo
+        self.reboots, self.parallel, self.extra, self.echo = reboots, parallel, list(extra), echo
         self.log = pathlib.Path(log) if log else LOGS / f"{os.getpid()}-{id(self):x}.log"
         self.screen = Screen()
         self._mark = 0        # the first line that no expect() has consumed
@@ -66,7 +66,7 @@ class Machine:
         self._reader.start()
 
     def _start_qemu(self):
-        args = qemu.command(self.image, boot=self.boot, memory=self.memory, cpus=self.cpus, icount=self.icount, serial="pipe", reboots=self.reboots, extra=self.extra)
+        args = qemu.command(self.image, boot=self.boot, memory=self.memory, cpus=self.cpus, icount=self.icount, serial="pipe", reboots=self.reboots, parallel=self.parallel, extra=self.extra)
         self._process = self._spawn(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
 

@@ -10,9 +10,12 @@ CPU = "EPYC,+svm,+umip," + ",".join(f"{f}=off" for f in (
     "rdseed", "sha-ni", "fxsr-opt", "misalignsse", "3dnowprefetch", "osvw", "topoext", "nrip-save", "xsavec"))
 
 
-def command(image, *, boot, memory, cpus, icount, serial, reboots=True, log=None, extra=()):
-    """`boot`: 'multiboot', 'uefi', or by a medium among `extra`: 'bios-medium', 'uefi-medium', 'uefi-secure-medium' (Secure Boot with the ovmf package's test key). `serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it)."""
-    args = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", CPU, "-smp", str(cpus), "-m", f"{memory}M",
+def command(image, *, boot, memory, cpus, icount, serial, reboots=True, parallel=False, log=None, extra=()):
+    """`boot`: 'multiboot', 'uefi', or by a medium among `extra`: 'bios-medium', 'uefi-medium', 'uefi-secure-medium' (Secure Boot with the ovmf package's test key). `serial`: 'terminal' (raw, Ctrl-A X leaves) or 'pipe' (nothing is special in it).
+
+    `parallel`: each CPU has a thread of the host's. Not where guests run on the second CPU: its XRSTOR changes a word of the first CPU's (QEMU 7.2,
+    cpu_clear_ignne) without a lock, in which that keeps GIF, whether nested paging is on and more, and a #VMEXIT or CLGI of the first gets lost."""
+    args = ["qemu-system-x86_64", "-accel", f"tcg,thread={'multi' if parallel else 'single'}", "-machine", "q35", "-cpu", CPU, "-smp", str(cpus), "-m", f"{memory}M",
             "-nodefaults", "-no-user-config", "-display", "none"]
     if icount:
         args += ["-icount", "shift=0,sleep=off"]

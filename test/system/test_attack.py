@@ -14,7 +14,7 @@ PER_SECOND = 1000   # at least, on a slow host
 
 def _attack(name, cpus, icount):
     options = f"attack.tries={TRIES} attack.seed={SEED}"
-    with TestMachine.create(name, root="test/attack/attack", options=options, cpus=cpus, memory=512, icount=icount) as m:
+    with TestMachine.create(name, root="test/attack/attack", options=options, cpus=cpus, memory=512, icount=icount, parallel=not icount) as m:
         verdict = m.expect(r"ATTACK ok (.*tries=\d+) lives|FAILED (.+)", 60 + TRIES / PER_SECOND)
         assert verdict[1], f"{options}: {verdict[2]}"
         assert f"tries={TRIES}" in verdict[1], verdict[1]

@@ -19,4 +19,4 @@ def one_cpu(_):
 
 @case("the same on two CPUs, and what they ask of each other")
 def two_cpus(_):
-    _passes("kernel-root-2", cpus=2)
+    _passes("kernel-root-2", cpus=2, parallel=True)
