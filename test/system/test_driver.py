@@ -71,9 +71,14 @@ def _alive(process):
         return False
 
 
+def _heed_signals():
+    """SIGHUP reaches a driver script even if these tests run below nohup, and SIGINT if a script runs them in the background."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _signalled(*options, by):
-    # SIGHUP reaches it even if these tests run below nohup, and SIGINT if a script runs them in the background.
-    process = subprocess.Popen([ROOT / "bulkhead", "run", "--boot", "multiboot", *options], preexec_fn=lambda: signal.signal(by, signal.SIG_DFL), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([ROOT / "bulkhead", "run", "--boot", "multiboot", *options], preexec_fn=_heed_signals, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 120
     while not (children := subprocess.run(["pgrep", "-P", str(process.pid), "qemu"], capture_output=True, text=True).stdout.split()):
         assert process.poll() is None and time.monotonic() < limit, "no QEMU below the driver script"
