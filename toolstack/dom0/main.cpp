@@ -140,15 +140,20 @@ class Dom0 {
     State state_;
     Journal journal_;
     Memory memory_;
-    // What dom0 does while it waits for something: it serves its guests, and the power button.
+    // What dom0 does while it waits for something: it serves its guests, and the power button. Also before it
+    // sleeps: news may have come while a command waited for an answer.
     std::function<void(std::uint64_t)> idle_ = [this](std::uint64_t deadline) {
+        attend();
         const std::uint64_t due_ms = shutdown_.due_ms();
         loop_.turn(due_ms == ~std::uint64_t{0}
                        ? deadline
                        : std::min(deadline, loop_.env().clock.ticks_of_us(due_ms * 1000)));
+        attend();
+    };
+    void attend() {
         guests_.attend();
         if (!guests_.busy()) shutdown_.attend();
-    };
+    }
     void say(const std::string& sentence) {
         cap::log_line("dom0: " + sentence);
         screen_.print("\ndom0: " + xl::printable(sentence) + "\n");
