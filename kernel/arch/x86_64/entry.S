@@ -22,6 +22,15 @@
     mov %r15, UC_R15(\context)
 .endm
 
+// To user mode.
+.macro PUSH_IRET_FRAME context
+    push $SEL_UDATA
+    push UC_RSP(\context)
+    push UC_RFLAGS(\context)
+    push $SEL_UCODE
+    push UC_RIP(\context)
+.endm
+
 // Those of a message.
 .macro SAVE_ARGUMENTS context
     mov %rdx, UC_RDX(\context)
@@ -162,11 +171,7 @@ switch_by_message:
 switch_to_faulted:
     SWITCH_LOADED
     movq $1, UC_BY_SYSCALL(%r12)        // see exit_user
-    push $SEL_UDATA
-    push UC_RSP(%r12)
-    push UC_RFLAGS(%r12)
-    push $SEL_UCODE
-    push UC_RIP(%r12)
+    PUSH_IRET_FRAME %r12
     mov UC_RAX(%r12), %rax
     mov UC_RBX(%r12), %rbx
     mov UC_RCX(%r12), %rcx
@@ -328,11 +333,7 @@ exit_user:
     sysretq
 1:  movq $1, UC_BY_SYSCALL(%rax)        // from here on, until an interrupt or an exception
     mov %gs:CL_STACK, %rsp
-    push $SEL_UDATA
-    push UC_RSP(%rax)
-    push UC_RFLAGS(%rax)
-    push $SEL_UCODE
-    push UC_RIP(%rax)
+    PUSH_IRET_FRAME %rax
     mov UC_RCX(%rax), %rcx
     mov UC_R11(%rax), %r11
     mov UC_RAX(%rax), %rax
