@@ -10,7 +10,7 @@
 #include "abi/start.hpp"
 #include "lib/ring/connection.hpp"
 #include "lib/ring/message.hpp"
-#include "test/unit/fake_kernel/object_kernel.hpp"
+#include "test/unit/fake_kernel/domain.hpp"
 #include "test/unit/ring/shared_memory.hpp"
 
 using namespace bulkhead;
@@ -80,23 +80,7 @@ class Peer {
     std::optional<ring::Connection> connection_;
 };
 
-struct Bench {
-    fake::ObjectKernel kernel{26};
-    abi::KernelInfo info = [] {
-        abi::KernelInfo made{};
-        made.tsc_khz = 1'000'000;
-        for (auto& bytes : made.object_bytes) bytes = 512;
-        made.object_bytes[static_cast<size_t>(ObjectType::PageTable)] = 8192;
-        return made;
-    }();
-    abi::StartInfo start = [this] {
-        abi::StartInfo made{};
-        made.kernel_info = reinterpret_cast<uint64_t>(&info);
-        made.free_slots = {300, 8000};
-        made.window = {fake::ObjectKernel::kWindow, fake::ObjectKernel::kWindowBytes};
-        return made;
-    }();
-    cap::Environment env{start};
+struct Bench : fake::Domain {
     // A connect under way: what was sent with it, where the answer goes.
     struct Call {
         uint64_t badge;
@@ -117,7 +101,7 @@ struct Bench {
     std::optional<ring::Hub> hub;
     std::optional<ring::Listener> listener;
 
-    Bench() {
+    Bench() : fake::Domain{26} {
         ring_test::install_fixup();  // peers die with their memory
         kernel.give(100, ObjectType::Untyped, 25, 0);
         kernel.give(101, ObjectType::Endpoint);

@@ -5,8 +5,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
-#include "abi/start.hpp"
-#include "test/unit/fake_kernel/object_kernel.hpp"
+#include "test/unit/fake_kernel/domain.hpp"
 #include "test/unit/ring/shared_memory.hpp"
 
 using namespace bulkhead;
@@ -18,23 +17,7 @@ namespace {
 
 constexpr uint64_t kBits = 14;
 
-struct World {
-    fake::ObjectKernel kernel{26};
-    abi::KernelInfo info = [] {
-        abi::KernelInfo made{};
-        made.tsc_khz = 1'000'000;
-        for (auto& bytes : made.object_bytes) bytes = 512;
-        made.object_bytes[static_cast<size_t>(ObjectType::PageTable)] = 8192;
-        return made;
-    }();
-    abi::StartInfo start = [this] {
-        abi::StartInfo made{};
-        made.kernel_info = reinterpret_cast<uint64_t>(&info);
-        made.free_slots = {300, 8000};
-        made.window = {fake::ObjectKernel::kWindow, fake::ObjectKernel::kWindowBytes};
-        return made;
-    }();
-    cap::Environment env{start};
+struct World : fake::Domain {
     std::optional<ring::Hub> hub;
     std::optional<ring::Connection> connection;
 
@@ -45,7 +28,7 @@ struct World {
     CapAddr frame;
     uint64_t tomb_bit = 0;
 
-    World() {
+    World() : fake::Domain{26} {
         ring_test::install_fixup();
         kernel.give(100, ObjectType::Untyped, 25, 0);
         kernel.give(101, ObjectType::Endpoint);

@@ -8,7 +8,7 @@
 #include <bit>
 #include <cstdio>
 
-#include "test/unit/fake_kernel/object_kernel.hpp"
+#include "test/unit/fake_kernel/domain.hpp"
 #include "toolstack/supervisor/domain_builder.hpp"
 
 namespace supervisor_test {
@@ -67,35 +67,17 @@ inline std::vector<uint8_t> archive_of(
     return out;
 }
 
-struct World {
+struct World : fake::Domain {
     static constexpr uint64_t kBootfsAt = 64 << 20;
 
-    fake::ObjectKernel kernel{27};
-    abi::KernelInfo info = [] {
-        abi::KernelInfo made{};
-        made.cpus = 2;
-        made.tsc_khz = 1'000'000;
-        for (auto& bytes : made.object_bytes) bytes = 512;
-        made.object_bytes[static_cast<size_t>(ObjectType::PageTable)] = 8192;
-        made.object_bytes[static_cast<size_t>(ObjectType::CNode)] = 128;
-        return made;
-    }();
-    abi::StartInfo start = [this] {
-        abi::StartInfo made{};
-        made.kernel_info = reinterpret_cast<uint64_t>(&info);
-        made.free_slots = {300, 8000};
-        made.window = {fake::ObjectKernel::kWindow, fake::ObjectKernel::kWindowBytes};
-        return made;
-    }();
     std::unique_ptr<abi::RootInfo> root = std::make_unique<abi::RootInfo>();
-    cap::Environment env{start};
     Manifest manifest;
     std::optional<BootFrames> bootfs_frames;
     std::optional<Bootfs> bootfs;
     std::optional<Stock> stock;
     std::vector<cap::Cap<cap::Untyped>> forever;
 
-    explicit World(Manifest what) : manifest{std::move(what)} {
+    explicit World(Manifest what) : fake::Domain{27}, manifest{std::move(what)} {
         kernel.give(abi::root::kKernelInfo, ObjectType::Frame, abi::kPageBits, 63 << 20);
         kernel.give(abi::root::kSchedControl, ObjectType::SchedControl);
         kernel.give(abi::root::kTagControl, ObjectType::TagControl);
