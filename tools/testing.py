@@ -203,6 +203,7 @@ def _system(report, filters):
     started = time.monotonic()
     try:
         image.build()
+        image.ninja(unit_tests.system_programs())
     except Failure as failure:
         report.add(Case("system/build", False, time.monotonic() - started, str(failure)))
         return

@@ -38,6 +38,13 @@ def targets(chosen):
     return sorted(str(pathlib.Path(file).relative_to(BUILD)) for file in files)
 
 
+def system_programs():
+    """The files that system tests put into their machines: programs and manifests of test/attack, test/guests and test/system."""
+    homes = [BUILD / "test" / home for home in ("attack", "guests", "system")]
+    files = [pathlib.Path(file) for target in _introspect("--targets") for file in target["filename"]]
+    return sorted(str(file.relative_to(BUILD)) for file in files if any(file.is_relative_to(home) for home in homes))
+
+
 def catch2_filter(names):
     """Catch2's argument for these cases."""
     return ",".join(re.sub(r'([\\,\[\]"])', r"\\\1", name) for name in names)
